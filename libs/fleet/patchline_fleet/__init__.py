@@ -1,0 +1,1 @@
+"""Targets: the driver port and its drivers, the fleet file, backups, runs over a wave."""

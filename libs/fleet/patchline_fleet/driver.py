@@ -1,0 +1,151 @@
+"""The driver port: what Patchline needs of a real target.
+
+Every method is idempotent ("make it be version X": it first looks whether that is in effect), may be
+cancelled, keeps its time limit, and carries the caller's fencing number: the target remembers the highest
+it has seen and refuses a lower one with :class:`Fenced`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+from patchline_schemas.fleet import Check, InstalledPackage, Target
+from patchline_schemas.waves import CheckResult, PackageChange
+
+
+class DriverError(Exception):
+    """The target refused or the tool failed; the text is the tool's own words, with what to do."""
+
+
+class Unreachable(DriverError):
+    """The target did not answer or is not there."""
+
+
+class TimedOut(DriverError):
+    """The step did not end within its time limit; what it started was stopped."""
+
+
+class Fenced(DriverError):
+    """A newer worker has touched the target since: this one must not."""
+
+
+class NotEnoughSpace(DriverError):
+    """No room on the target or where the backup goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What is really installed."""
+
+    packages: tuple[InstalledPackage, ...]
+    runtime: str | None
+    environment: str
+    """Digest over packages, runtime and configuration files."""
+
+    def version_of(self, component: str) -> str | None:
+        """The installed version of a component (package URL without version), or None."""
+        return next((p.version for p in self.packages if p.component == component), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an ``apply`` or ``rollback`` did."""
+
+    before: str | None
+    after: str | None
+    """Version in effect, asked from the target."""
+    changes: tuple[PackageChange, ...]
+    restarted: bool = False
+    already: bool = False
+    """The version was in effect before; nothing was touched."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the report: what was kept aside and where, what a later update had changed."""
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BackedUp:
+    """A folder that holds a target's backup, not yet an archive."""
+
+    packages_total: int
+    files_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageOutput:
+    """One stage of a rehearsal."""
+
+    name: str
+    passed: bool
+    output: str
+    duration: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What happened in a disposable copy, before and after the update."""
+
+    before: tuple[StageOutput, ...]
+    apply: StageOutput
+    after: tuple[StageOutput, ...] = field(default=())
+
+
+class Driver(Protocol):
+    """Hands on one kind of target."""
+
+    async def inventory(self, target: Target, *, timeout: timedelta) -> Inventory:
+        """Every package, asked from the target itself. Raises :class:`DriverError`."""
+
+    async def precheck(self, target: Target, component: str, version: str, *, timeout: timedelta) -> None:
+        """Reachable, and room for the update. Raises :class:`DriverError` saying what is missing."""
+
+    async def apply(
+        self, target: Target, component: str, version: str, *, restart: bool, fence: int, timeout: timedelta
+    ) -> Applied:
+        """Bring ``version`` into effect (restarting the program if ``restart``)."""
+
+    async def backup(self, target: Target, into: Path, *, timeout: timedelta) -> BackedUp:
+        """Write the exact package set with hashes, configuration and data below the empty folder ``into``."""
+
+    async def restore_to_scratch(
+        self, target: Target, backup: Path, scratch: Path, *, timeout: timedelta
+    ) -> Sequence[str]:
+        """Restore the unpacked ``backup`` into ``scratch``, compare; the differences as sentences, none if whole."""
+
+    async def rollback(
+        self,
+        target: Target,
+        backup: Path,
+        component: str,
+        version: str,
+        *,
+        restart: bool,
+        fence: int,
+        timeout: timedelta,
+    ) -> Applied:
+        """Undo the update to ``version`` with the unpacked ``backup``.
+
+        Exact packages and configuration as backed up; data as ``target.backup.restore`` says, what is
+        replaced kept aside first. If another update changed the target since, only what this update
+        changed is reverted, and a note says so.
+        """
+
+    async def check(self, target: Target, check: Check, *, timeout: timedelta) -> CheckResult:
+        """Run one of the target's own checks. A failing check is a result, not an exception."""
+
+    async def rehearse(
+        self, target: Target, component: str, version: str, workspace: Path, *, timeout: timedelta
+    ) -> Rehearsal:
+        """Copy the target below ``workspace`` and try the update there; the caller removes the folder.
+
+        Stages, before and after: ``dependency consistency``, ``imports``, and each of the target's checks.
+        """
+
+
+def component_name(component: str) -> str:
+    """The package's own name in a package URL without version: ``pkg:pypi/jinja2`` gives ``jinja2``."""
+    return component.partition("/")[2]

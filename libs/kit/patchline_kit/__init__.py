@@ -1,0 +1,1 @@
+"""What every Patchline service is made of: handlers on events, documents that wake."""

@@ -1,0 +1,1 @@
+"""Documents at rest: the port, and its adapters."""

@@ -1,0 +1,197 @@
+"""The store port: documents, their inbox and outbox, claims and parked records.
+
+A store is opened for one service; nothing that it holds is seen by another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """Something a save emits: an event for a topic, or a local message (``topic`` is None)."""
+
+    id: str
+    topic: str | None
+    key: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A document as it lies in the store."""
+
+    collection: str
+    id: str
+    version: int
+    body: bytes
+    """JSON of the document, without what the store keeps beside it."""
+    traceparent: str | None
+    """Context of the step that saved it last."""
+    cause_id: str | None
+    """The event that made the last change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """One write: a document, the record it handled, and all that is emitted, as a whole or not at all."""
+
+    collection: str
+    id: str
+    expected_version: int
+    """0 means: must not exist yet."""
+    body: bytes | None
+    """None deletes the document (its outbox is still sent)."""
+    wake_at: datetime | None
+    wake_priority: int
+    tags: frozenset[str]
+    handled: str | None
+    """Id of the record this save is the effect of, for the inbox."""
+    outgoing: tuple[Outgoing, ...]
+    traceparent: str | None = None
+    cause_id: str | None = None
+    fence: int | None = None
+    """For a woken document: the claim's fencing number; the save fails if another has claimed since."""
+    release: bool = False
+    """Give the claim back with this save."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An outbox entry waiting for the relay."""
+
+    collection: str
+    document_id: str
+    sequence: int
+    """Order within the document."""
+    outgoing: Outgoing
+    cause_id: str | None
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A document taken for work."""
+
+    stored: Stored
+    fence: int
+    """Rises with every claim of this document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A lease as an onlooker sees it."""
+
+    collection: str
+    id: str
+    owner: str
+    fence: int
+    beat: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A record set aside, in its lane (topic and key) and place."""
+
+    lane: str
+    sequence: int
+    record: bytes
+    """The whole record, encoded by the kit."""
+    not_before: datetime | None
+    """None: waits behind an earlier one of its lane."""
+    attempts: int
+    reason: str
+    first_failed_at: datetime
+    waits_for: str | None
+    """``collection/id`` whose save makes it due at once."""
+
+
+class VersionConflict(Exception):
+    """The document was saved by somebody else since it was loaded."""
+
+
+class AlreadyHandled(Exception):
+    """The document's inbox knows this record."""
+
+
+class FenceLost(Exception):
+    """Another worker has claimed the document since."""
+
+
+class StoreFull(Exception):
+    """No room to write; nothing was stored."""
+
+
+class Store(Protocol):
+    """Documents of one service."""
+
+    async def load(self, collection: str, id: str) -> Stored | None:
+        """The document, or None."""
+
+    async def handled(self, collection: str, id: str, record_id: str) -> bool:
+        """Whether the document's inbox knows ``record_id``."""
+
+    async def save(self, save: Save) -> int:
+        """Store and return the new version; durable on return. Concurrent saves share one commit.
+
+        Raises :class:`AlreadyHandled`, :class:`VersionConflict`, :class:`FenceLost` or :class:`StoreFull`.
+        """
+
+    async def find(
+        self, collection: str, tag: str | None, *, after: str = "", limit: int = 500
+    ) -> Sequence[Stored]:
+        """Documents with ``tag`` (all with None), by ascending id, beginning after ``after``."""
+
+    async def count(self, collection: str, tag: str | None = None) -> int:
+        """How many documents have ``tag``."""
+
+    async def pending(
+        self, *, document: tuple[str, str] | None = None, limit: int = 500
+    ) -> Sequence[Pending]:
+        """Outbox entries in order, of one document or the oldest of all."""
+
+    async def clear(self, sent: Sequence[Pending]) -> None:
+        """Forget outbox entries that were delivered; versions stay as they are."""
+
+    async def claim_due(
+        self, collections: Sequence[str], now: datetime, owner: str, limit: int
+    ) -> Sequence[Claim]:
+        """Take up to ``limit`` unclaimed documents with ``wake_at <= now``, highest priority, then oldest first."""
+
+    async def next_wake(self, collections: Sequence[str]) -> datetime | None:
+        """The earliest ``wake_at`` of an unclaimed document."""
+
+    async def beat(self, collection: str, id: str, fence: int) -> bool:
+        """Show that the claim's owner lives; False when the claim is lost."""
+
+    async def release(self, collection: str, id: str, fence: int) -> None:
+        """Give a claim back unchanged."""
+
+    async def claims(self) -> Sequence[Beat]:
+        """All leases now held, for the onlooker that takes over those that stand still."""
+
+    async def take_over(self, seen: Beat) -> bool:
+        """Free a claim if its beat is still the one ``seen``; True when this call freed it."""
+
+    async def park(self, parked: Parked) -> None:
+        """Set a record aside (replaces the entry with the same lane and sequence)."""
+
+    async def parked_lanes(self, lanes: Sequence[str]) -> frozenset[str]:
+        """Which of ``lanes`` hold parked records."""
+
+    async def parked_due(self, now: datetime, limit: int = 100) -> Sequence[Parked]:
+        """The first record of each lane whose time has come."""
+
+    async def unpark(self, parked: Parked) -> None:
+        """Take a record out; the next of its lane becomes due."""
+
+    async def parked_waiting_for(self, document: str) -> int:
+        """Make the records that wait for ``collection/id`` due at once; how many."""
+
+    async def close(self) -> None:
+        """Finish what was accepted and close."""

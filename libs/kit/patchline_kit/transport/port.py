@@ -1,0 +1,83 @@
+"""The transport port: what the kit needs of a log of records."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from patchline_schemas import WireRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A record as read, with its position. ``topic`` is without the installation's prefix."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    value: bytes
+    timestamp: datetime
+
+
+BatchHandler = Callable[[Sequence[Received]], Awaitable[None]]
+"""Called with the next records; returning means all of them are stored or parked and may be committed.
+
+An exception means none may: the same records come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a group is behind on its topics."""
+
+    records: int
+    oldest: datetime | None
+    """Timestamp of the oldest record not yet handled; null when there is none."""
+
+
+class Transport(Protocol):
+    """A durable log of records, by topic and key."""
+
+    async def start(self) -> None:
+        """Connect; create what is missing. Raises :class:`TransportError` with what to do."""
+
+    async def stop(self) -> None:
+        """Finish what is in flight and let go."""
+
+    async def publish(self, records: Sequence[WireRecord]) -> None:
+        """Append ``records``, those of one topic and key in the given order.
+
+        Returns when all are durable. Raises :class:`TransportError` if that cannot be said of all; a
+        repeated call may then append some twice.
+        """
+
+    async def subscribe(
+        self, group: str, topics: Sequence[str], handler: BatchHandler, *, from_end: bool = False
+    ) -> Subscription:
+        """Read ``topics`` as a member of ``group``, urgent topics first, from the group's positions.
+
+        A group without a position starts at the beginning, or at the end with ``from_end``.
+        """
+
+    async def read(self, topic: str, *, after: int | None = None, limit: int = 100) -> Sequence[Received]:
+        """Up to ``limit`` records of a topic, without a group (for looking, not for handling)."""
+
+
+class Subscription(Protocol):
+    """A running membership in a group."""
+
+    async def stop(self) -> None:
+        """Let the batch in hand finish (or cancel it after the grace time), commit, leave."""
+
+    async def lag(self) -> Lag:
+        """How far behind this member is on what it is assigned."""
+
+    def assigned(self) -> bool:
+        """Whether this member reads anything now."""
+
+
+class TransportError(Exception):
+    """The log cannot be reached or refuses; the text says what to do."""

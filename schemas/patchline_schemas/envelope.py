@@ -1,0 +1,229 @@
+"""The CloudEvents envelope: event classes, their registry, and their form on the wire.
+
+An event class names its topic; its CloudEvents ``type`` follows from it. On Kafka an event is in
+*binary content mode* (CloudEvents 1.0, Kafka Protocol Binding, section 3.2): attributes in ``ce_``
+headers, the JSON body as the value. *Structured mode* (section 3.3) is accepted too.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+SPEC_VERSION = "1.0"
+NAMESPACE = uuid.UUID("5b1d3f0e-6f52-5c0b-9d0e-0b5f6f0f9a41")
+"""The UUIDv5 namespace of ids that follow from a cause (see :func:`derived_id`)."""
+MAX_MESSAGE_BYTES = 256 * 1024
+"""No event's value may be longer; a longer one is refused before it is stored."""
+URGENT_SUFFIX = ".urgent"
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class EnvelopeError(ValueError):
+    """A record is no event of ours: not a CloudEvent, an unknown type, or a body that does not fit."""
+
+
+class Event(BaseModel):
+    """Base of all events. A subclass names its topic::
+
+        class UpdateAssessed(Event, topic="updates.assessed"): ...
+
+    ``key()`` is the record key, by which events keep their order within a topic.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    TOPIC: ClassVar[str] = ""
+    TYPE: ClassVar[str] = ""
+    HAS_URGENT_LANE: ClassVar[bool] = False
+    """Whether the topic has an ``.urgent`` twin, read before it."""
+
+    def __init_subclass__(
+        cls, *, topic: str | None = None, version: int = 1, urgent_lane: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init_subclass__(**kwargs)
+        if topic is None:
+            return
+        cls.TOPIC = topic
+        cls.TYPE = f"dev.patchline.{topic}.v{version}"
+        cls.HAS_URGENT_LANE = urgent_lane
+        if cls.TYPE in _REGISTRY:
+            raise TypeError(f"two event classes claim the type {cls.TYPE}")
+        _REGISTRY[cls.TYPE] = cls
+
+    def key(self) -> str:
+        """The record key (an update id, a package URL, a target id or a group)."""
+        raise NotImplementedError
+
+    def subject(self) -> str:
+        """What the event is about, for CloudEvents' ``subject``; the key unless a class knows better."""
+        return self.key()
+
+    @classmethod
+    def topics(cls) -> tuple[str, ...]:
+        """The topics a consumer of this event reads, the urgent one first; without any prefix."""
+        if cls.HAS_URGENT_LANE:
+            return (cls.TOPIC + URGENT_SUFFIX, cls.TOPIC)
+        return (cls.TOPIC,)
+
+
+_REGISTRY: dict[str, type[Event]] = {}
+
+
+def event_types() -> Mapping[str, type[Event]]:
+    """All event classes by CloudEvents type."""
+    return dict(_REGISTRY)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the headers say of an event, beside its body."""
+
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    causationid: str | None = None
+    """The id of the event this one follows from."""
+    traceparent: str | None = None
+    """W3C trace context of the step that made the event."""
+    urgent: bool = False
+    """Whether the event travels on the urgent lane of its topic."""
+    onlyfor: str | None = None
+    """A service that alone should handle this record (a replayed dead letter)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireRecord:
+    """An event as it lies on a topic. ``topic`` is without the installation's prefix."""
+
+    topic: str
+    key: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    value: bytes
+
+
+def derived_id(cause_id: str, type_: str, part: str = "") -> str:
+    """The id of an event that follows from another: the same cause, type and part give the same id."""
+    return str(uuid.uuid5(NAMESPACE, f"{cause_id}\n{type_}\n{part}"))
+
+
+def encode(event: Event, envelope: Envelope) -> WireRecord:
+    """The record of ``event``. A field that is null is left out of the body.
+
+    Raises :class:`EnvelopeError` if the body is longer than :data:`MAX_MESSAGE_BYTES`.
+    """
+    value = event.model_dump_json(exclude_none=True).encode()
+    if len(value) > MAX_MESSAGE_BYTES:
+        raise EnvelopeError(
+            f"{envelope.type} {envelope.id} is {len(value)} bytes long; {MAX_MESSAGE_BYTES} is the most an event may be"
+        )
+    attributes = {
+        "ce_specversion": SPEC_VERSION,
+        "ce_id": envelope.id,
+        "ce_source": envelope.source,
+        "ce_type": envelope.type,
+        "ce_subject": envelope.subject,
+        "ce_time": envelope.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "content-type": "application/json",
+    }
+    if envelope.causationid:
+        attributes["ce_causationid"] = envelope.causationid
+    if envelope.traceparent:
+        attributes["ce_traceparent"] = envelope.traceparent
+    if envelope.onlyfor:
+        attributes["ce_onlyfor"] = envelope.onlyfor
+    topic = event.TOPIC + (URGENT_SUFFIX if envelope.urgent and event.HAS_URGENT_LANE else "")
+    return WireRecord(
+        topic=topic,
+        key=event.key().encode(),
+        headers=tuple((name, text.encode()) for name, text in attributes.items()),
+        value=value,
+    )
+
+
+def read_envelope(headers: Headers, value: bytes) -> tuple[Envelope, bytes]:
+    """The envelope of a record and its JSON body, in binary or structured mode.
+
+    Raises :class:`EnvelopeError` if the record is no CloudEvent.
+    """
+    attributes = {name.lower(): _text(name, raw) for name, raw in headers if raw is not None}
+    if attributes.get("content-type", "").startswith("application/cloudevents+json"):
+        return _structured(value)
+    ce = {name[3:]: text for name, text in attributes.items() if name.startswith("ce_")}
+    return _envelope(ce), value
+
+
+def decode(headers: Headers, value: bytes) -> tuple[Envelope, Event]:
+    """The envelope and the typed event of a record.
+
+    Raises :class:`EnvelopeError`, naming the field, if the record is no CloudEvent, has a type that
+    this schema library does not know, or a body that does not fit the type.
+    """
+    envelope, body = read_envelope(headers, value)
+    event_class = _REGISTRY.get(envelope.type)
+    if event_class is None:
+        raise EnvelopeError(f"unknown event type {envelope.type!r} (event {envelope.id})")
+    try:
+        return envelope, event_class.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the body"
+        raise EnvelopeError(
+            f"{envelope.type} {envelope.id}: {where}: {first['msg']} ({error.error_count()} in all)"
+        ) from error
+
+
+def on_urgent_lane(envelope: Envelope) -> Envelope:
+    """The same envelope, travelling on the urgent lane."""
+    return replace(envelope, urgent=True)
+
+
+def _structured(value: bytes) -> tuple[Envelope, bytes]:
+    try:
+        document = json.loads(value)
+    except ValueError as error:
+        raise EnvelopeError(f"the structured CloudEvent is no JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise EnvelopeError("a structured CloudEvent is a JSON object")
+    body = json.dumps(document.pop("data", None)).encode()
+    return _envelope({name: str(item) for name, item in document.items() if item is not None}), body
+
+
+def _envelope(ce: Mapping[str, str]) -> Envelope:
+    missing = [name for name in ("id", "source", "specversion", "type") if not ce.get(name)]
+    if missing:
+        raise EnvelopeError(f"no CloudEvent: the attribute {missing[0]!r} is missing")
+    if ce["specversion"] != SPEC_VERSION:
+        raise EnvelopeError(f"CloudEvents version {ce['specversion']!r} is not {SPEC_VERSION!r}")
+    try:
+        time = datetime.fromisoformat(ce["time"]) if "time" in ce else datetime.now(UTC)
+    except ValueError as error:
+        raise EnvelopeError(f"event {ce['id']}: time {ce['time']!r} is no RFC 3339 time") from error
+    if time.tzinfo is None:
+        raise EnvelopeError(f"event {ce['id']}: time {ce['time']!r} has no zone")
+    return Envelope(
+        id=ce["id"],
+        source=ce["source"],
+        type=ce["type"],
+        subject=ce.get("subject", ""),
+        time=time.astimezone(UTC),
+        causationid=ce.get("causationid"),
+        traceparent=ce.get("traceparent"),
+        onlyfor=ce.get("onlyfor"),
+    )
+
+
+def _text(name: str, raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise EnvelopeError(f"the header {name!r} is not UTF-8") from error

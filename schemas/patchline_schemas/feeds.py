@@ -1,0 +1,95 @@
+"""What vendors say: a version is out, it fixes these advisories, it is withdrawn."""
+
+from __future__ import annotations
+
+from patchline_schemas.envelope import Event
+from patchline_schemas.values import Kind, Severity, UtcTime, Value
+
+
+class AffectedRange(Value):
+    """Versions ``introduced`` (inclusive) up to ``fixed`` (exclusive) or ``last_affected`` (inclusive).
+
+    The meaning is that of an OSV range (OSV schema, "affected[].ranges[].events").
+    """
+
+    introduced: str = "0"
+    """First affected version; ``"0"`` is before any version."""
+    fixed: str | None = None
+    """First version no longer affected."""
+    last_affected: str | None = None
+    """Last affected version, where no fix is known."""
+
+
+class Advisory(Value):
+    """A known weakness that an update removes."""
+
+    id: str
+    """For example ``CVE-2025-27516`` or ``GHSA-cpwx-vrp4-4pq7``."""
+    aliases: tuple[str, ...] = ()
+    severity: Severity | None = None
+    """Null when nobody has scored it: unknown, not harmless."""
+    affected: tuple[AffectedRange, ...] = ()
+    """Empty means: every version before the update's own."""
+    exploited: bool | None = None
+    """Whether it is known to be exploited; null when the feed does not say."""
+    summary: str | None = None
+
+
+class UpdatePublished(Event, topic="feeds.update-published", urgent_lane=True):
+    """A vendor's new version, validated. Published again, whole, when a later item adds advisories."""
+
+    update_id: str
+    """Follows from component and version alone, not from the vendor."""
+    vendor: str
+    component: str
+    """Package URL without version, in normal form: ``pkg:pypi/jinja2``."""
+    version: str
+    kind: Kind
+    released_at: UtcTime
+    advisories: tuple[Advisory, ...] = ()
+    notes_url: str | None = None
+    restart_required: bool = False
+    emergency: bool = False
+    """The publisher asks for the urgent lane."""
+    published_by: str = "feed"
+    """Who handed the item in; an approval policy may exclude this person."""
+
+    def key(self) -> str:
+        return self.component
+
+    def subject(self) -> str:
+        return self.update_id
+
+
+class AdvisoryPublished(Event, topic="feeds.advisory-published"):
+    """Advisories that a later publication added to a known update."""
+
+    update_id: str
+    vendor: str
+    component: str
+    version: str
+    advisories: tuple[Advisory, ...]
+    """Only the new ones."""
+
+    def key(self) -> str:
+        return self.component
+
+    def subject(self) -> str:
+        return self.update_id
+
+
+class UpdateRetracted(Event, topic="feeds.update-retracted"):
+    """The vendor withdrew a version: what has not started must not start."""
+
+    update_id: str
+    vendor: str
+    component: str
+    version: str
+    reason: str
+    retracted_by: str = "feed"
+
+    def key(self) -> str:
+        return self.component
+
+    def subject(self) -> str:
+        return self.update_id

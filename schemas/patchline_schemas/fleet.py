@@ -1,0 +1,200 @@
+"""What the fleet file says and what is really installed: groups, targets, inventories."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from patchline_schemas.envelope import Event
+from patchline_schemas.values import Criticality, Exposure, UtcTime, Value
+
+
+class RecurringWindow(Value):
+    """A maintenance window that recurs (RFC 5545 RRULE) in a time zone."""
+
+    rrule: str
+    """Missing BYHOUR, BYMINUTE and BYSECOND are 0."""
+    duration: timedelta
+    """Elapsed time, not wall-clock time, so a daylight-saving change does not stretch it."""
+    timezone: str = "UTC"
+    start: date = date(1970, 1, 5)
+    """From where INTERVAL counts."""
+
+
+Window = Literal["always"] | RecurringWindow
+
+
+class Approval(Value):
+    """Who must say yes before a rollout."""
+
+    minimum_approvers: int = Field(default=1, ge=1)
+    not_the_requester: bool = False
+    """Whether the person who published the update may not approve it."""
+
+
+class Policies(Value):
+    """How a group wants its updates done."""
+
+    approval: Literal["automatic"] | Approval = "automatic"
+    soak: timedelta = timedelta(seconds=10)
+    """How long a wave is watched after its checks passed."""
+    on_failure: Literal["roll-back-wave", "roll-back-all"] = "roll-back-wave"
+    max_failures: int = Field(default=0, ge=0)
+    """How many targets of a wave may fail before no further one is started."""
+    concurrency: int = Field(default=10, ge=1)
+    """How many targets of a wave are worked on at once."""
+    wave_size: int = Field(default=500, ge=1, le=500)
+    """How many targets a wave holds at most."""
+    target_timeout: timedelta = timedelta(minutes=10)
+    """The time limit of one step on one target."""
+    required_notice: bool = False
+    """Whether a notice that could not be delivered holds up the rollout."""
+
+
+class Group(Value):
+    """Targets that are patched alike."""
+
+    name: str
+    criticality: Criticality
+    exposure: Exposure = "controlled"
+    window: Window = "always"
+    notice: timedelta = timedelta(0)
+    """A window must be at least this long after its notice; urgency *immediate* overrides it."""
+    contacts: tuple[str, ...] = ()
+    """Apprise URLs, or ``file:PATH``."""
+    policies: Policies = Policies()
+
+
+class Freeze(Value):
+    """A time in which nothing starts."""
+
+    starts_at: UtcTime
+    ends_at: UtcTime
+    reason: str
+    groups: tuple[str, ...] = ()
+    """Empty means every group."""
+
+
+class CommandCheck(Value):
+    """A check that passes if the command exits with 0."""
+
+    command: tuple[str, ...] = Field(min_length=1)
+    """Run in the target's folder, without a shell."""
+    timeout: timedelta = timedelta(seconds=30)
+
+
+class HttpCheck(Value):
+    """A check that passes if the URL answers with a 2xx status."""
+
+    http: str
+    timeout: timedelta = timedelta(seconds=10)
+
+
+Check = CommandCheck | HttpCheck
+
+
+class Restart(Value):
+    """How the target's program is restarted after an update that needs it."""
+
+    command: tuple[str, ...] = Field(min_length=1)
+    timeout: timedelta = timedelta(seconds=60)
+
+
+class BackupRules(Value):
+    """What is kept besides the exact package set, and what a rollback puts back."""
+
+    paths: tuple[str, ...] = ()
+    """Relative to the target's folder."""
+    restore: tuple[str, ...] = ("config",)
+    """Those of ``paths`` that a rollback replaces."""
+
+
+class Target(Value):
+    """One machine or application to keep patched."""
+
+    id: str
+    group: str
+    driver: str
+    path: str | None = None
+    """Absolute path of the application's folder (drivers ``venv`` and ``local``)."""
+    venv: str | None = None
+    """Absolute path of its virtual environment."""
+    checks: tuple[Check, ...] = ()
+    restart: Restart | None = None
+    backup: BackupRules = BackupRules()
+    settings: dict[str, str] = Field(default_factory=dict)
+    """Further settings of the driver."""
+
+
+class FleetEvent(Event):
+    """Base of what the fleet file says; ``revision`` counts its changes."""
+
+    revision: int
+
+
+class GroupRegistered(FleetEvent, topic="fleet.group-registered"):
+    """A group is in the fleet file, with the freezes that hold for it."""
+
+    group: Group
+    freezes: tuple[Freeze, ...] = ()
+
+    def key(self) -> str:
+        return self.group.name
+
+
+class TargetRegistered(FleetEvent, topic="fleet.target-registered"):
+    """A target is in the fleet file."""
+
+    target: Target
+
+    def key(self) -> str:
+        return self.target.id
+
+
+class TargetRemoved(FleetEvent, topic="fleet.target-removed"):
+    """A target is no longer in the fleet file."""
+
+    target_id: str
+    group: str
+
+    def key(self) -> str:
+        return self.target_id
+
+
+class InstalledPackage(Value):
+    """A package in a target's environment."""
+
+    component: str
+    """Package URL without version, in normal form."""
+    version: str
+    """As the environment itself says."""
+
+
+class InventoryReported(Event, topic="fleet.inventory-reported"):
+    """Every package a target has, asked from the target itself."""
+
+    target_id: str
+    group: str
+    collected_at: UtcTime
+    runtime: str | None = None
+    """For example ``cpython 3.11.7``."""
+    packages: tuple[InstalledPackage, ...]
+    environment: str
+    """Digest over packages, runtime and configuration: targets with the same one behave alike in a test."""
+
+    def key(self) -> str:
+        return self.target_id
+
+
+class InventoryFailed(Event, topic="fleet.inventory-failed"):
+    """A target could not be asked; what is installed there is unknown."""
+
+    target_id: str
+    group: str
+    attempted_at: UtcTime
+    reason: str
+
+    def key(self) -> str:
+        return self.target_id

@@ -1,0 +1,33 @@
+"""Seals over the ledger's hash chains."""
+
+from __future__ import annotations
+
+from patchline_schemas.envelope import Event
+from patchline_schemas.values import UtcTime, Value
+
+
+class ChainHead(Value):
+    """The newest entry of a chain when it was sealed."""
+
+    chain: str
+    sequence: int
+    """Number of the entry, from 1."""
+    hash: str
+    """SHA-256 of the entry, in hex."""
+
+
+class LedgerSealed(Event, topic="ledger.sealed"):
+    """The heads of the chains that changed since the seal before. Seals are a chain themselves."""
+
+    number: int
+    """From 1."""
+    previous: str
+    """Hash of the seal before; 64 zeros for the first."""
+    hash: str
+    """SHA-256 over number, previous and heads."""
+    heads: tuple[ChainHead, ...]
+    """At most 1,000."""
+    sealed_at: UtcTime
+
+    def key(self) -> str:
+        return "ledger"

@@ -1,0 +1,54 @@
+"""What people were told."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from patchline_schemas.envelope import Event
+from patchline_schemas.values import UtcTime
+
+Occasion = Literal[
+    "planned",
+    "rescheduled",
+    "cancelled",
+    "awaiting-approval",
+    "started",
+    "ended",
+    "failed",
+    "needs-person",
+    "due-soon",
+    "overdue",
+    "retracted",
+]
+
+
+class NoticeEvent(Event):
+    """Base of a notice's events."""
+
+    notice_id: str
+    """The same for every attempt, so a receiver can tell a repetition."""
+    update_id: str
+    wave_id: str | None = None
+    group: str
+    contact: str
+    """Without its secrets."""
+    occasion: Occasion
+
+    def key(self) -> str:
+        return self.update_id
+
+
+class NoticeSent(NoticeEvent, topic="notices.sent"):
+    """A contact was told."""
+
+    subject_line: str
+    sent_at: UtcTime
+
+
+class NoticeFailed(NoticeEvent, topic="notices.failed"):
+    """A contact could not be told after all attempts."""
+
+    error: str
+    attempts: int
+    required: bool
+    """Whether the group's policy holds up the rollout for it."""

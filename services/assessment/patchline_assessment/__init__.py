@@ -1,0 +1,1 @@
+"""Knows the fleet and says what an update means for it."""

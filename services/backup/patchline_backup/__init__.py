@@ -1,0 +1,1 @@
+"""Backs a wave up and restores each backup once before it counts."""

@@ -1,0 +1,1 @@
+"""Tells people, ahead and after."""

@@ -1,0 +1,1 @@
+"""Applies an update to a wave and rolls it back."""

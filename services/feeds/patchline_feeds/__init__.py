@@ -1,0 +1,1 @@
+"""Validates what vendors publish."""

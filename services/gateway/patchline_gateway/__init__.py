@@ -1,0 +1,1 @@
+"""The HTTP API over read models built from the topics."""

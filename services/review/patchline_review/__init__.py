@@ -1,0 +1,1 @@
+"""Looks at each ended update for late, failed and unplanned."""

@@ -1,0 +1,1 @@
+"""Tries an update in a disposable copy of a real target."""

@@ -1,0 +1,1 @@
+"""Checks that a version is really in effect, and stays well."""
