@@ -13,7 +13,7 @@ class RawRecord(Value):
     """Without the installation's prefix."""
     partition: int
     offset: int
-    key: str | None
+    key: str | None = None
     """Base64."""
     headers: tuple[tuple[str, str], ...]
     """Names, and values in base64."""
@@ -32,7 +32,7 @@ class DeadLettered(Event, topic="dead-letters"):
     error: str
     """The exception's type and text."""
     attempts: int
-    event_id: str | None
+    event_id: str | None = None
     """Null when the record has no readable envelope."""
     first_failed_at: UtcTime
     record: RawRecord

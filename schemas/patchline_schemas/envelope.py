@@ -124,7 +124,8 @@ def encode(event: Event, envelope: Envelope) -> WireRecord:
     value = event.model_dump_json(exclude_none=True).encode()
     if len(value) > MAX_MESSAGE_BYTES:
         raise EnvelopeError(
-            f"{envelope.type} {envelope.id} is {len(value)} bytes long; {MAX_MESSAGE_BYTES} is the most an event may be"
+            f"{envelope.type} {envelope.id} is {len(value)} bytes long; "
+            f"an event may have at most {MAX_MESSAGE_BYTES}"
         )
     attributes = {
         "ce_specversion": SPEC_VERSION,

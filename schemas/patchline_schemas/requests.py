@@ -43,7 +43,7 @@ class RequestAccepted(Event, topic="requests.accepted"):
 
     request_id: str
     action: Action
-    update_id: str | None
+    update_id: str | None = None
     who: str
     effect: str
     """A sentence."""
@@ -58,7 +58,7 @@ class RequestRefused(Event, topic="requests.refused"):
 
     request_id: str
     action: Action
-    update_id: str | None
+    update_id: str | None = None
     who: str
     rule: str
     """``state`` when it is not possible now, ``input`` for a bad item, else the policy that refuses."""

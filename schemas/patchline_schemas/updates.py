@@ -36,7 +36,7 @@ class AssessmentInput(Value):
     """One fact a decision rests on, with where it comes from."""
 
     name: str
-    value: str | None
+    value: str | None = None
     """Null when unknown."""
     origin: str
     """For example ``feed:palletsprojects`` or ``fleet file, group shop``."""
@@ -69,9 +69,9 @@ class UpdateAssessed(UpdateEvent, topic="updates.assessed", urgent_lane=True):
     pages: int
     vendor: str
     kind: Kind
-    urgency: Urgency | None
+    urgency: Urgency | None = None
     """Null when no target is affected."""
-    due_at: UtcTime | None
+    due_at: UtcTime | None = None
     due_rule: str
     """The rule that set ``due_at``, as a sentence."""
     inputs: tuple[AssessmentInput, ...]
@@ -108,9 +108,9 @@ class WaveSummary(Value):
     """From 1, within the round."""
     group: str
     targets_total: int
-    starts_at: UtcTime | None
+    starts_at: UtcTime | None = None
     """Null when no window is in sight."""
-    ends_at: UtcTime | None
+    ends_at: UtcTime | None = None
     """End of the window; null for ``always``."""
 
 
@@ -119,7 +119,7 @@ class Representative(Value):
 
     environment: str
     target_id: str
-    from_version: str | None
+    from_version: str | None = None
     targets_total: int
     """How many targets share the environment."""
 
@@ -129,8 +129,8 @@ class UpdatePlanned(UpdateEvent, topic="updates.planned"):
 
     round: int
     kind: Kind
-    urgency: Urgency | None
-    due_at: UtcTime | None
+    urgency: Urgency | None = None
+    due_at: UtcTime | None = None
     advisories: tuple[str, ...]
     notes_url: str | None = None
     restart_required: bool = False
@@ -205,7 +205,7 @@ class Held(Value):
     """Why something does not move."""
 
     rule: str
-    """``inventory-unknown``, ``approval``, ``window``, ``freeze``, ``notice``, ``target-owned`` and the like."""
+    """``inventory-unknown``, ``approval``, ``window``, ``freeze``, ``notice``, ``target-owned``, …"""
     since: UtcTime
     until: UtcTime | None = None
     """Null when it depends on somebody or something."""
@@ -221,7 +221,7 @@ class WaveProgress(Value):
     number: int
     group: str
     state: WaveState
-    starts_at: UtcTime | None
+    starts_at: UtcTime | None = None
     targets_total: int
 
 
@@ -233,9 +233,9 @@ class UpdateProgressed(UpdateEvent, topic="updates.progressed"):
     round: int
     kind: Kind
     state: UpdateState
-    urgency: Urgency | None
-    due_at: UtcTime | None
-    held: Held | None
+    urgency: Urgency | None = None
+    due_at: UtcTime | None = None
+    held: Held | None = None
     error: str | None = None
     superseded_by: str | None = None
     waves: tuple[WaveProgress, ...]
@@ -322,7 +322,7 @@ class UpdateReviewed(UpdateEvent, topic="updates.reviewed"):
     outcome: UpdateState
     lead_time: timedelta
     """From publication to the end of the round."""
-    time_to_due: timedelta | None
+    time_to_due: timedelta | None = None
     """What was left until the due date; negative when late."""
     targets_total: int
     failed_share: float

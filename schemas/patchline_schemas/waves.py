@@ -22,7 +22,7 @@ class WaveOrder(Value):
     version: str
     """The version to bring into effect."""
     restart_required: bool
-    window_ends_at: UtcTime | None
+    window_ends_at: UtcTime | None = None
     """After it nothing is started; null for ``always``."""
     concurrency: int
     max_failures: int
@@ -55,8 +55,8 @@ class PackageChange(Value):
     """A package that differs after a step; null where it is absent."""
 
     component: str
-    before: str | None
-    after: str | None
+    before: str | None = None
+    after: str | None = None
 
 
 class Backup(Value):
@@ -102,8 +102,8 @@ class TargetResult(Value):
 class WavePlanned(WaveEvent, topic="waves.planned"):
     """A wave and its targets are planned; sent again when its time changes."""
 
-    starts_at: UtcTime | None
-    ends_at: UtcTime | None
+    starts_at: UtcTime | None = None
+    ends_at: UtcTime | None = None
     targets: tuple[WaveTarget, ...]
     expected_downtime: timedelta | None = None
     """For the notice; null when no restart is needed."""
