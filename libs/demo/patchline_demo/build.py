@@ -41,6 +41,11 @@ class App:
         """Start, stop or restart its program. Raises :class:`DemoError` with what the program said."""
         run([str(self.python), "control.py", action], cwd=self.folder)
 
+    @staticmethod
+    def stop_folder(folder: Path, python: Path) -> None:
+        """Stop the program that an earlier demo left in ``folder``."""
+        run([str(python), "control.py", "stop"], cwd=folder)
+
     def installed(self, package: str) -> str | None:
         """The version of ``package`` that the environment itself reports, or None."""
         question = (
