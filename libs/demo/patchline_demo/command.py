@@ -27,23 +27,13 @@ class Patchline:
         self.log = folder / "patchline-up.log"
         self._http = httpx.Client(base_url=self.url, timeout=10)
         self._environment = {**os.environ, "PATCHLINE_URL": self.url, "NO_COLOR": "1"}
-        arguments = [
-            "--dir",
-            str(folder / "state"),
-            "--fleet",
-            str(folder / "fleet.yaml"),
-            "--port",
-            str(port),
-        ]
+        paths = ["--dir", str(folder / "state"), "--fleet", str(folder / "fleet.yaml")]
+        command = [COMMAND, "up", *paths, "--port", str(port)]
         if kafka:
-            arguments += ["--kafka", kafka]
+            command += ["--kafka", kafka]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [COMMAND, "up", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self._environment,
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
             )
 
     def wait_until_ready(self, *, seconds: float = 60) -> None:
@@ -59,7 +49,10 @@ class Patchline:
         raise DemoError(f"`patchline up` did not get ready:\n{self.log.read_text(errors='replace')[-3000:]}")
 
     def run(self, *arguments: str, allowed: tuple[int, ...] = (0,)) -> str:
-        """What the command printed. Raises :class:`DemoError` if it ends with another code than ``allowed``."""
+        """What the command printed.
+
+        Raises :class:`DemoError` if it ends with another code than ``allowed``.
+        """
         done = subprocess.run(
             [COMMAND, *arguments],
             capture_output=True,
@@ -69,9 +62,9 @@ class Patchline:
             timeout=200,
         )
         if done.returncode not in allowed:
-            raise DemoError(
-                f"`patchline {' '.join(arguments)}` ended with {done.returncode}:\n{done.stderr or done.stdout}"
-            )
+            words = " ".join(arguments)
+            said = done.stderr or done.stdout
+            raise DemoError(f"`patchline {words}` ended with {done.returncode}:\n{said}")
         return done.stdout
 
     def json(self, *arguments: str) -> Any:

@@ -121,9 +121,7 @@ def _follow(patchline: Patchline, ids: Mapping[str, str], narrator: Narrator) ->
         if all(update is not None and update["closed"] for update in updates.values()):
             return
         time.sleep(0.5)
-    open_ones = [
-        update_id for update_id in ids.values() if not (patchline.update(update_id) or {}).get("closed")
-    ]
+    open_ones = [each for each in ids.values() if not (patchline.update(each) or {}).get("closed")]
     raise DemoError(
         f"after {PATIENCE_SECONDS} s these are not closed:\n"
         + "\n".join(patchline.run("explain", update_id, allowed=(0, 1)) for update_id in open_ones)
@@ -149,9 +147,8 @@ def _summarise(console: Console, patchline: Patchline, folder: Path, endings: li
     for ending in endings:
         for report in sorted((folder / "state" / "reports" / ending.update_id).glob("*.html")):
             console.print(f"  {report}", highlight=False)
-    console.print(
-        patchline.run("ledger", "verify", "--dir", str(folder / "state")), markup=False, highlight=False
-    )
+    verified = patchline.run("ledger", "verify", "--dir", str(folder / "state"))
+    console.print(verified, markup=False, highlight=False)
     wrong = [ending.update_id for ending in endings if ending.problems]
     verdict = f"[red]not as they should: {', '.join(wrong)}[/]" if wrong else "[green]as they should[/]"
     console.print(f"{len(endings)} updates ended {verdict}.")
