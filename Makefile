@@ -5,19 +5,34 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := schemas $(sort $(wildcard libs/*)) $(sort $(wildcard services/*))
 OWN := $(foreach package,$(PACKAGES),$(wildcard $(package)/patchline_*))
+PYTEST := $(BIN)/python -m pytest
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed ## make .venv with the patchline command in it
 
 $(VENV)/installed: requirements.lock $(addsuffix /pyproject.toml,$(PACKAGES))
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Patchline needs Python 3.11 or newer; $(PYTHON) is older. Set PYTHON=..." >&2; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Patchline needs Python 3.11 or newer, and $(PYTHON) is older. Say PYTHON=... to use another." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation $(addprefix -e ./,$(PACKAGES))
 	@touch $@
+
+demo: install $(if $(KAFKA),native) ## keep a small fleet of real applications patched (KAFKA=1: over real Kafka)
+	$(BIN)/python -m patchline_demo $(if $(KAFKA),--kafka $(KAFKA_BOOTSTRAP))
+
+test: install ## every test but the long forms; those on Kafka too where Java and Maven are there
+	infra/with-kafka $(PYTEST) -n 2 -m "not long"
+
+test-long: install ## the long forms of tests
+	infra/with-kafka $(PYTEST) -m long --timeout 1800
+
+bench: install ## speed, as ratios with a reference in the same run
+	infra/with-kafka $(BIN)/python -m tests.bench
 
 lint: install ## ruff: style and formatting
 	$(BIN)/ruff check .
@@ -26,7 +41,13 @@ lint: install ## ruff: style and formatting
 types: install ## mypy --strict on what we own
 	$(BIN)/mypy $(OWN)
 
-clean: ## remove .venv and everything that was made
+schemas: install ## write the catalog of events into schemas/exported
+	$(BIN)/python -m patchline_kit.catalog write schemas/exported
+
+schemas-check: install ## fail where the exported catalog is not what the code says
+	$(BIN)/python -m patchline_kit.catalog check schemas/exported
+
+clean: ## remove .venv and all that was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo
 
-.PHONY: help install lint types clean
+.PHONY: help install demo test test-long bench lint types schemas schemas-check clean

@@ -16,7 +16,7 @@ import httpx
 
 from patchline_demo.build import DemoError
 
-COMMAND = Path(sys.executable).with_name("patchline")
+COMMAND = str(Path(sys.executable).with_name("patchline"))
 
 
 class Patchline:
