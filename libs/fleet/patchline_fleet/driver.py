@@ -1,8 +1,10 @@
 """The driver port: what Patchline needs of a real target.
 
 Every method is idempotent ("make it be version X": it first looks whether that is in effect), may be
-cancelled, keeps its time limit, and carries the caller's fencing number: the target remembers the highest
-it has seen and refuses a lower one with :class:`Fenced`.
+cancelled and keeps its time limit. Those that change a target carry the caller's fencing number: the target
+remembers the highest it has seen and refuses a lower one with :class:`Fenced`. A lease counts its claims from
+one, so numbers are only compared within one ``scope``: what the lease is on, named so that no other lease
+ever had the name (a document's id with the id of the event it came from).
 """
 
 from __future__ import annotations
@@ -13,28 +15,25 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
+from patchline_fleet.errors import Busy, DriverError, Fenced, NotEnoughSpace, TimedOut, Unreachable
 from patchline_schemas.fleet import Check, InstalledPackage, Target
 from patchline_schemas.waves import CheckResult, PackageChange
 
-
-class DriverError(Exception):
-    """The target refused or the tool failed; the text is the tool's own words, with what to do."""
-
-
-class Unreachable(DriverError):
-    """The target did not answer or is not there."""
-
-
-class TimedOut(DriverError):
-    """The step did not end within its time limit; what it started was stopped."""
-
-
-class Fenced(DriverError):
-    """A newer worker has touched the target since: this one must not."""
-
-
-class NotEnoughSpace(DriverError):
-    """No room on the target or where the backup goes."""
+__all__ = [
+    "Applied",
+    "BackedUp",
+    "Busy",
+    "Driver",
+    "DriverError",
+    "Fenced",
+    "Inventory",
+    "NotEnoughSpace",
+    "Rehearsal",
+    "StageOutput",
+    "TimedOut",
+    "Unreachable",
+    "component_name",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +82,8 @@ class StageOutput:
     passed: bool
     output: str
     duration: timedelta
+    not_run: bool = False
+    """It makes no sense in a copy (an HTTP check of the live program); ``passed`` then says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,15 @@ class Driver(Protocol):
         """Reachable, and room for the update. Raises :class:`DriverError` saying what is missing."""
 
     async def apply(
-        self, target: Target, component: str, version: str, *, restart: bool, fence: int, timeout: timedelta
+        self,
+        target: Target,
+        component: str,
+        version: str,
+        *,
+        restart: bool,
+        fence: int,
+        timeout: timedelta,
+        scope: str = "",
     ) -> Applied:
         """Bring ``version`` into effect (restarting the program if ``restart``)."""
 
@@ -114,7 +123,10 @@ class Driver(Protocol):
     async def restore_to_scratch(
         self, target: Target, backup: Path, scratch: Path, *, timeout: timedelta
     ) -> Sequence[str]:
-        """Restore the unpacked ``backup`` into ``scratch``, compare; the differences as sentences, none if whole."""
+        """Restore the unpacked ``backup`` into ``scratch`` and compare.
+
+        Returns the differences as sentences, none if it is whole.
+        """
 
     async def rollback(
         self,
@@ -126,6 +138,7 @@ class Driver(Protocol):
         restart: bool,
         fence: int,
         timeout: timedelta,
+        scope: str = "",
     ) -> Applied:
         """Undo the update to ``version`` with the unpacked ``backup``.
 
