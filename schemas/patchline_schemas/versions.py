@@ -93,7 +93,7 @@ def normal_form(component: str, version: str) -> str:
 
 
 def in_range(component: str, version: str, affected: AffectedRange) -> bool:
-    """Whether ``version`` lies in ``affected``: from ``introduced`` to before ``fixed`` or to ``last_affected``.
+    """Whether ``version`` lies in ``affected``: from ``introduced`` until ``fixed`` or ``last_affected``.
 
     Raises :class:`UnknownVersion` if the version or a bound cannot be read.
     """
