@@ -1,0 +1,81 @@
+"""Who may call: a bearer token where one is set, and no web page in somebody's browser."""
+
+from __future__ import annotations
+
+import hmac
+from http import HTTPStatus
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from patchline_gateway.api.refusals import Refusal
+
+OPEN_PATHS = frozenset({"/live", "/ready"})
+"""For the machinery that watches processes; they tell nothing about the fleet."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is reachable from this machine alone."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def refuse_open_door(host: str, token: str | None) -> str | None:
+    """Why the gateway must not start on ``host``; None when it may."""
+    if token or is_loopback(host):
+        return None
+    return (
+        f"The gateway would listen on {host}, which other machines can reach, without an API token. "
+        "Set PATCHLINE_TOKEN (any long random text), or leave out --host to listen on 127.0.0.1 alone."
+    )
+
+
+class Access:
+    """ASGI middleware that turns away who has not the token, and cross-site calls where there is none."""
+
+    def __init__(self, app: ASGIApp, *, token: str | None, host: str) -> None:
+        self._app = app
+        self._token = token
+        self._local_names_only = is_loopback(host) and not token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on, or answer it."""
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+            refusal = self._refusal(Headers(scope=scope))
+            if refusal:
+                await refusal.response()(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, headers: Headers) -> Refusal | None:
+        if self._token:
+            scheme, _, given = headers.get("authorization", "").partition(" ")
+            if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token.encode()):
+                return None
+            return Refusal(
+                HTTPStatus.UNAUTHORIZED,
+                "token",
+                "This Patchline wants an API token, and the call has none or another one.",
+                "Set PATCHLINE_TOKEN or --token to the token that the gateway was started with.",
+            )
+        if self._local_names_only and not _is_local_call(headers):
+            return Refusal(
+                HTTPStatus.FORBIDDEN,
+                "cross-site",
+                "A call from another site's page is not taken.",
+                "Call 127.0.0.1 directly, or start the gateway with PATCHLINE_TOKEN.",
+            )
+        return None
+
+
+def _is_local_call(headers: Headers) -> bool:
+    """A page of another site shows in ``Origin``; a rebound DNS name shows in ``Host``."""
+    host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+    origin = headers.get("origin")
+    return is_loopback(host) and (origin is None or is_loopback(urlsplit(origin).hostname or ""))

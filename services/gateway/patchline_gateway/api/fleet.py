@@ -1,0 +1,90 @@
+"""Targets, groups and notices: listings."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Literal
+
+from fastapi import APIRouter
+
+from patchline_gateway import presentation
+from patchline_gateway.api.listing import After, Limit, page
+from patchline_gateway.api.refusals import Refusal
+from patchline_gateway.shapes import GroupItem, InventoryItem, NoticeItem, Page, TargetItem
+from patchline_gateway.views import (
+    GroupView,
+    InventoryView,
+    NoticeView,
+    TargetView,
+    of_state,
+    of_update,
+)
+from patchline_kit.context import ServiceHandle
+
+
+def routes(handle: ServiceHandle) -> APIRouter:
+    """The calls about the fleet and what people were told."""
+    router = APIRouter(tags=["fleet"])
+
+    @router.get("/targets")
+    async def targets(group: str | None = None, after: After = "", limit: Limit = 500) -> Page[TargetItem]:
+        """Registered targets by ascending id."""
+        tag = f"group:{group}" if group else "registered"
+        return await page(handle, TargetView, tag, presentation.target_item, after=after, limit=limit)
+
+    @router.get("/targets/{target_id}")
+    async def target(target_id: str) -> TargetItem:
+        """One target."""
+        return presentation.target_item(await known(target_id))
+
+    @router.get("/targets/{target_id}/inventory")
+    async def inventory(target_id: str) -> InventoryItem:
+        """Everything that a target has, as it said last."""
+        view = await known(target_id)
+        found = await handle.read(InventoryView, target_id)
+        if found is None or found.collected_at is None:
+            why = f": {view.inventory_error}" if view.inventory_error else "; it was not asked yet"
+            raise Refusal(
+                HTTPStatus.CONFLICT,
+                "inventory-unknown",
+                f"It is not known what is installed on {target_id}{why}.",
+                "See `patchline doctor`; the target is asked again by itself.",
+            )
+        return presentation.inventory_item(found)
+
+    async def known(target_id: str) -> TargetView:
+        view = await handle.read(TargetView, target_id)
+        if view is None or "registered" not in view.tags():
+            raise Refusal(
+                HTTPStatus.NOT_FOUND,
+                "unknown-target",
+                f"There is no target {target_id!r} in the fleet file.",
+                "`patchline targets` lists those there are.",
+            )
+        return view
+
+    @router.get("/groups")
+    async def groups(after: After = "", limit: Limit = 500) -> Page[GroupItem]:
+        """The groups of the fleet file."""
+        return await page(handle, GroupView, "registered", presentation.group_item, after=after, limit=limit)
+
+    @router.get("/notices")
+    async def notices(
+        update_id: str | None = None,
+        state: Literal["sent", "failed"] | None = None,
+        after: After = "",
+        limit: Limit = 500,
+    ) -> Page[NoticeItem]:
+        """What contacts were told, or could not be."""
+        tag = of_update(update_id) if update_id else of_state(state) if state else "all"
+        return await page(
+            handle,
+            NoticeView,
+            tag,
+            presentation.notice_item,
+            after=after,
+            limit=limit,
+            keep=lambda notice: state in (None, notice.state),
+        )
+
+    return router

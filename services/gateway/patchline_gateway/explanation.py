@@ -1,0 +1,142 @@
+"""Why an update is where it is, in sentences, and what can be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from patchline_gateway.presentation import held_line, wave_lines
+from patchline_gateway.sentences import at, count
+from patchline_gateway.shapes import Explanation
+from patchline_gateway.views import UpdateView, WaveView
+from patchline_schemas.values import TERMINAL_STATES, UpdateState
+
+_STATES: Mapping[UpdateState, str] = {
+    "assessed": "It is assessed and has no plan yet.",
+    "not-applicable": "No target needs it, so there is nothing to do.",
+    "planned": "It is planned and waits for its test.",
+    "testing": "It is being tested in a disposable copy of a real target; no real target is touched yet.",
+    "awaiting-approval": "It passed its test and waits for a person to approve it.",
+    "scheduled": "It is tested and approved, and waits for its first window.",
+    "rolling-out": "It is being rolled out, wave by wave.",
+    "paused": "A person paused it; what was running went on to its end.",
+    "rolling-back": "A wave failed, and its targets are being brought back to what their backups hold.",
+    "needs-person": "A rollback failed. Its targets are blocked until a person has looked at them.",
+    "completed": "It is in effect and verified on every target that needs it.",
+    "failed": "This round ended without the update everywhere it was meant to be.",
+    "rejected": "A person rejected it.",
+    "cancelled": "It was cancelled.",
+}
+_RULES: Mapping[str, str] = {
+    "inventory-unknown": "it is not known what is installed on the targets",
+    "approval": "a person has to approve it",
+    "window": "its maintenance window is not open",
+    "freeze": "a freeze holds",
+    "notice": "people have to be told some time ahead",
+    "target-owned": "another update is at work on its targets",
+    "paused": "a person paused it",
+    "halted": "everything is halted",
+    "retracted": "its vendor withdrew the version",
+}
+_NEXT: Mapping[UpdateState, Sequence[str]] = {
+    "awaiting-approval": (
+        'patchline update approve {id} --as NAME --reason "TEXT"',
+        'patchline update reject {id} --as NAME --reason "TEXT"',
+    ),
+    "paused": ('patchline update resume {id} --as NAME --reason "TEXT"',),
+    "needs-person": ('patchline update retry {id} --as NAME --reason "TEXT"',),
+    "failed": ("patchline report {id}", 'patchline update retry {id} --as NAME --reason "TEXT"'),
+    "rejected": ('patchline update retry {id} --as NAME --reason "TEXT"',),
+    "cancelled": ('patchline update retry {id} --as NAME --reason "TEXT"',),
+    "completed": ("patchline report {id}",),
+}
+_LINGERING = "patchline update wait {id}"
+
+
+def explain(view: UpdateView, waves: Sequence[WaveView], now: datetime) -> Explanation:
+    """The explanation of one update at ``now``."""
+    sentences = [
+        f"{view.component} {view.to_version} is {view.state} in round {view.round}.",
+        _STATES[view.state],
+        *_held(view, now),
+        *_failure(view),
+        *_assessment(view),
+        *_plan(view),
+        *_waves(view, waves),
+        *_ending(view),
+    ]
+    commands = _NEXT.get(view.state, (_LINGERING,) if view.state not in TERMINAL_STATES else ())
+    return Explanation(
+        id=view.id,
+        state=view.state,
+        sentences=sentences,
+        held=held_line(view.held),
+        next=[command.format(id=view.id) for command in commands],
+    )
+
+
+def _held(view: UpdateView, now: datetime) -> list[str]:
+    held = view.held
+    if held is None:
+        return []
+    why = _RULES.get(held.rule, f"the rule {held.rule} holds")
+    sentences = [f"It does not move because {why} (rule {held.rule}), since {at(held.since)}."]
+    if held.until and held.until > now:
+        sentences.append(f"That ends by itself at {at(held.until)}.")
+    if held.who:
+        sentences.append(f"It can be released by: {held.who}.")
+    return sentences
+
+
+def _failure(view: UpdateView) -> list[str]:
+    said = [f"What went wrong: {view.error}"] if view.error else []
+    newer = [f"It was superseded by {view.superseded_by}."] if view.superseded_by else []
+    return said + newer
+
+
+def _assessment(view: UpdateView) -> list[str]:
+    found = view.assessment
+    if found is None:
+        return []
+    sentences = [
+        f"The newest assessment found {count(found.affected_total, 'target')} affected, "
+        f"{found.not_affected_total} not affected and {found.unknown_total} unknown."
+    ]
+    sentences += [f"Unknown: {reason}" for reason in found.unknown]
+    if view.urgency:
+        due = f" and is due {at(view.due_at)}" if view.due_at else " and has no due date"
+        sentences.append(f"Its urgency is {view.urgency}{due}: {found.due_rule}")
+        facts = [f"{fact.name} {fact.value or 'unknown'} ({fact.origin})" for fact in found.inputs]
+        if facts:
+            sentences.append(f"That rests on: {'; '.join(facts)}.")
+    return sentences
+
+
+def _plan(view: UpdateView) -> list[str]:
+    if view.plan is None or view.state in ("assessed", "not-applicable"):
+        return []
+    return [f"Approval: {view.plan.approval}."]
+
+
+def _waves(view: UpdateView, waves: Sequence[WaveView]) -> list[str]:
+    sentences = []
+    for wave in wave_lines(view, [wave for wave in waves if wave.round == view.round]):
+        start = f", starts {at(wave.starts_at)}" if wave.state == "planned" and wave.starts_at else ""
+        sentences.append(
+            f"Wave {wave.id.rpartition('.w')[2]} ({wave.group}, {count(wave.targets_total, 'target')}) "
+            f"is {wave.state}{start}."
+        )
+        sentences += [
+            f"On {target.target} it ended as {target.outcome}: {target.error}"
+            for target in wave.targets
+            if target.error
+        ][:5]
+    return sentences
+
+
+def _ending(view: UpdateView) -> list[str]:
+    if view.closed:
+        return [f"The round was documented and reviewed at {at(view.closed)}.", *view.findings]
+    if view.state in TERMINAL_STATES:
+        return ["Its report and review are still being written."]
+    return []

@@ -1,0 +1,94 @@
+"""How a wave's events move its targets' outcomes, whatever order they arrive in.
+
+Each event stands at a step of the wave's life. News of a later step wins; of an earlier one only what was
+not known yet is kept (the versions before and after).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from patchline_schemas import waves
+from patchline_schemas.values import TargetOutcome, WaveState
+from patchline_schemas.waves import TargetResult, WaveEvent
+
+PLANNED, DROPPED, DUE, BACKED_UP, DEPLOYED, CHECKED, ENDED, REVERTING, REVERTED, SETTLED = range(10)
+"""The steps of a wave's life, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetNews:
+    """What one event says of one target; None where it says nothing."""
+
+    outcome: TargetOutcome | None = None
+    from_version: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WaveNews:
+    """What one event says of a wave."""
+
+    step: int
+    state: WaveState
+    targets: Mapping[str, TargetNews] = field(default_factory=dict)
+
+
+def wave_news(event: WaveEvent) -> WaveNews:  # noqa: PLR0911 - one return for each step
+    """What ``event`` says of its wave and the wave's targets."""
+    match event:
+        case waves.WavePlanned(targets=targets):
+            return WaveNews(PLANNED, "planned", _all(targets, "pending"))
+        case waves.WaveCancelled():
+            return WaveNews(DROPPED, "cancelled")
+        case waves.WaveDue(targets=targets):
+            return WaveNews(DUE, "backing-up", _all(targets, "running"))
+        case waves.WaveBackedUp(targets=targets):
+            return WaveNews(BACKED_UP, "deploying", _all(targets, "running"))
+        case waves.WaveBackupFailed(results=results):
+            return WaveNews(BACKED_UP, "failed", _stopped_before_deployment(results))
+        case waves.WaveDeployed(results=results, not_started=left):
+            running = _results(results, instead_of_succeeded="running")
+            return WaveNews(DEPLOYED, "verifying", running | _all(left, "not-started"))
+        case waves.WaveDeployFailed(results=results):
+            return WaveNews(DEPLOYED, "failed", _results(results))
+        case waves.WaveChecksPassed(results=results):
+            return WaveNews(CHECKED, "soaking", _results(results, instead_of_succeeded="running"))
+        case waves.WaveVerified(results=results):
+            return WaveNews(ENDED, "verified", _results(results))
+        case waves.WaveVerificationFailed(results=results):
+            return WaveNews(ENDED, "failed", _results(results))
+        case waves.WaveRollbackRequested():
+            return WaveNews(REVERTING, "rolling-back")
+        case waves.WaveRolledBack(results=results):
+            return WaveNews(REVERTED, "rolling-back", _results(results, instead_of_succeeded="rolled-back"))
+        case waves.WaveRollbackVerified(results=results):
+            return WaveNews(SETTLED, "rolled-back", _results(results, instead_of_succeeded="rolled-back"))
+        case waves.WaveRollbackFailed(results=results):
+            return WaveNews(SETTLED, "failed", _results(results, instead_of_succeeded="rolled-back"))
+        case _:
+            return WaveNews(PLANNED, "planned")
+
+
+def _all(targets: Sequence[waves.WaveTarget], outcome: TargetOutcome) -> dict[str, TargetNews]:
+    return {target.target_id: TargetNews(outcome, target.from_version) for target in targets}
+
+
+def _results(
+    results: Sequence[TargetResult], *, instead_of_succeeded: TargetOutcome = "succeeded"
+) -> dict[str, TargetNews]:
+    """A step that went well is no success of the target before the wave's last step has."""
+    return {
+        result.target_id: TargetNews(
+            instead_of_succeeded if result.outcome == "succeeded" else result.outcome,
+            result.from_version,
+            result.error,
+        )
+        for result in results
+    }
+
+
+def _stopped_before_deployment(results: Sequence[TargetResult]) -> dict[str, TargetNews]:
+    """Where a wave's backup fails, nothing is deployed anywhere: a good backup is a target not started."""
+    return _results(results, instead_of_succeeded="not-started")

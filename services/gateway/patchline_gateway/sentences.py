@@ -1,0 +1,182 @@
+"""Every event in one sentence, for a person who reads an update's history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from patchline_schemas import (
+    Event,
+    dead_letters,
+    feeds,
+    fleet,
+    ledger,
+    notices,
+    policies,
+    requests,
+    updates,
+    waves,
+)
+from patchline_schemas.waves import TargetResult, WaveOrder
+
+E = TypeVar("E", bound=Event)
+LONGEST = 300
+"""Characters; the whole text is in the event."""
+
+_SENTENCES: dict[type[Event], Callable[[Any], str]] = {}
+
+
+def summary_of(event: Event) -> str:
+    """One sentence for ``event``; for a type without a sentence of its own, the words of its topic."""
+    speak = _SENTENCES.get(type(event))
+    text = speak(event) if speak else f"{event.TOPIC.replace('.', ' ').replace('-', ' ')}: {event.subject()}."
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def _says(kind: type[E], sentence: Callable[[E], str]) -> None:
+    _SENTENCES[kind] = sentence
+
+
+def count(number: int, noun: str) -> str:
+    """``1 target``, ``2 targets``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def at(time: datetime | None) -> str:
+    """A time as a person reads it."""
+    return "an unknown time" if time is None else f"{time:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _names(names: Sequence[str], most: int = 3) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _wave(order: WaveOrder) -> str:
+    return f"Wave {order.number} of round {order.round} ({order.group})"
+
+
+def _failures(results: Sequence[TargetResult]) -> str:
+    bad = [result.target_id for result in results if result.outcome not in ("succeeded", "not-started")]
+    return f" on {_names(bad)}" if bad else ""
+
+
+def _published(event: feeds.UpdatePublished) -> str:
+    fixes = f", which fixes {_names([advisory.id for advisory in event.advisories])}" if event.advisories else ""
+    return f"{event.vendor} published {event.component} {event.version}{fixes}."
+
+
+def _assessed(event: updates.UpdateAssessed) -> str:
+    urgency = f", urgency {event.urgency}" if event.urgency else ""
+    due = f", due {at(event.due_at)}" if event.due_at else ""
+    return (
+        f"Assessed: {count(event.affected_total, 'target')} affected, {event.not_affected_total} not affected, "
+        f"{event.unknown_total} unknown{urgency}{due}."
+    )
+
+
+def _planned(event: updates.UpdatePlanned) -> str:
+    start = next((wave.starts_at for wave in event.waves if wave.starts_at), None)
+    first = f", the first at {at(start)}" if start else ""
+    return f"Planned in {count(len(event.waves), 'wave')}{first}; approval: {event.approval}."
+
+
+def _progressed(event: updates.UpdateProgressed) -> str:
+    held = f", held by {event.held.rule}" if event.held else ""
+    error = f": {event.error}" if event.error else ""
+    return f"Now {event.state}{held}{error}."
+
+
+def _reviewed(event: updates.UpdateReviewed) -> str:
+    deviations = sum(finding.deviation for finding in event.findings)
+    return f"Reviewed: {count(len(event.findings), 'finding')}, {count(deviations, 'deviation')}."
+
+
+def _asked(event: requests.RequestSubmitted) -> str:
+    about = event.update_id or (event.item or {}).get("component") or "everything"
+    return f"{event.who} asks to {event.action} {about}: {event.reason}"
+
+
+def _inventory(event: fleet.InventoryReported) -> str:
+    return f"{event.target_id} reported {count(len(event.packages), 'package')}."
+
+
+_says(feeds.UpdatePublished, _published)
+_says(
+    feeds.AdvisoryPublished,
+    lambda e: f"{e.vendor} added {_names([advisory.id for advisory in e.advisories])} to {e.version}.",
+)
+_says(feeds.UpdateRetracted, lambda e: f"{e.vendor} withdrew {e.version}: {e.reason}")
+_says(fleet.GroupRegistered, lambda e: f"Group {e.group.name} is in the fleet file.")
+_says(fleet.TargetRegistered, lambda e: f"Target {e.target.id} is in the fleet file.")
+_says(fleet.TargetRemoved, lambda e: f"Target {e.target_id} left the fleet file.")
+_says(fleet.InventoryReported, _inventory)
+_says(fleet.InventoryFailed, lambda e: f"{e.target_id} could not be asked: {e.reason}")
+_says(updates.UpdateAssessed, _assessed)
+_says(
+    updates.RetractionAssessed,
+    lambda e: f"The withdrawn version is installed on {count(e.installed_total, 'target')}.",
+)
+_says(updates.UpdatePlanned, _planned)
+_says(
+    updates.UpdateTested,
+    lambda e: f"Tested in a copy of {_names([test.target_id for test in e.environments])}: passed.",
+)
+_says(updates.UpdateTestFailed, lambda e: f"The test failed, no real target was touched: {e.error}")
+_says(
+    updates.UpdateApproved,
+    lambda e: "Approved by policy." if e.automatic else f"Approved by {_names(e.approved_by)}: {e.reason}",
+)
+_says(updates.UpdateRejected, lambda e: f"Rejected by {e.rejected_by}: {e.reason}")
+_says(updates.UpdateProgressed, _progressed)
+_says(updates.UpdateDueSoon, lambda e: f"Due {at(e.due_at)} and still {e.state}.")
+_says(updates.UpdateOverdue, lambda e: f"Overdue since {at(e.due_at)} and still {e.state}.")
+_says(updates.UpdateNotApplicable, lambda e: "No target needs it.")
+_says(updates.UpdateCompleted, lambda e: f"Round {e.round} completed: every wave is verified.")
+_says(updates.UpdateFailed, lambda e: f"Round {e.round} failed: {e.error}")
+_says(updates.UpdateCancelled, lambda e: f"Cancelled by {e.cancelled_by}: {e.reason}")
+_says(updates.UpdateDocumented, lambda e: f"Documented: {count(e.events_total, 'event')}, the report is written.")
+_says(updates.UpdateReviewed, _reviewed)
+_says(
+    waves.WavePlanned,
+    lambda e: f"{_wave(e.order)} is planned for {at(e.starts_at)}: {count(len(e.targets), 'target')}."
+    if e.starts_at
+    else f"{_wave(e.order)} is planned, no window is in sight: {count(len(e.targets), 'target')}.",
+)
+_says(waves.WaveCancelled, lambda e: f"{_wave(e.order)} will not happen: {e.reason}")
+_says(waves.WaveDue, lambda e: f"{_wave(e.order)} may start on {_names([t.target_id for t in e.targets])}.")
+_says(
+    waves.WaveBackedUp,
+    lambda e: f"{_wave(e.order)}: {count(len(e.backups), 'target')} backed up, each backup restored once.",
+)
+_says(waves.WaveBackupFailed, lambda e: f"{_wave(e.order)}: backup failed{_failures(e.results)}: {e.error}")
+_says(
+    waves.WaveDeployed,
+    lambda e: f"{_wave(e.order)}: {e.order.version} is installed on {count(len(e.results), 'target')}"
+    + (f", {len(e.not_started)} left for a follow-up wave." if e.not_started else "."),
+)
+_says(waves.WaveDeployFailed, lambda e: f"{_wave(e.order)}: deployment failed{_failures(e.results)}: {e.error}")
+_says(waves.WaveChecksPassed, lambda e: f"{_wave(e.order)}: checks passed, watched until {at(e.soak_until)}.")
+_says(waves.WaveVerified, lambda e: f"{_wave(e.order)} is verified.")
+_says(
+    waves.WaveVerificationFailed,
+    lambda e: f"{_wave(e.order)}: verification failed{' while watched' if e.during_soak else ''}"
+    f"{_failures(e.results)}: {e.error}",
+)
+_says(
+    waves.WaveRollbackRequested,
+    lambda e: f"{_wave(e.order)} is to be rolled back on {count(len(e.targets), 'target')}: {e.reason}",
+)
+_says(waves.WaveRolledBack, lambda e: f"{_wave(e.order)}: {count(len(e.results), 'target')} rolled back.")
+_says(waves.WaveRollbackVerified, lambda e: f"{_wave(e.order)}: checks pass after the rollback.")
+_says(waves.WaveRollbackFailed, lambda e: f"{_wave(e.order)}: rollback failed{_failures(e.results)}: {e.error}")
+_says(requests.RequestSubmitted, _asked)
+_says(requests.RequestAccepted, lambda e: e.effect)
+_says(requests.RequestRefused, lambda e: f"Refused ({e.rule}): {e.explanation}")
+_says(notices.NoticeSent, lambda e: f"Told {e.contact} ({e.group}): {e.subject_line}")
+_says(notices.NoticeFailed, lambda e: f"Could not tell {e.contact} ({e.group}): {e.error}")
+_says(policies.PolicyProposed, lambda e: f"Proposes a change for group {e.group}: {e.reason}")
+_says(ledger.LedgerSealed, lambda e: f"Seal {e.number} over {count(len(e.heads), 'chain')}.")
+_says(dead_letters.DeadLettered, lambda e: f"{e.service} gave up a record of {e.record.topic}: {e.reason}")

@@ -1,0 +1,52 @@
+"""When a wait for an update is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from patchline_gateway.views import UpdateView
+from patchline_schemas.values import TERMINAL_STATES, UpdateState
+
+ON_THE_WAY: frozenset[UpdateState] = frozenset(
+    {"assessed", "planned", "testing", "awaiting-approval", "scheduled", "rolling-out"}
+)
+"""States that an update passes once in a round, some within milliseconds: having passed them is enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is waited for."""
+
+    state: UpdateState | Literal["closed"]
+    since: int
+    """The update's sequence when the wait began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a wait stands."""
+
+    reached: bool
+    ended: bool
+    """The round ended another way: the goal will not be reached without a new round."""
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to wait for."""
+        return self.reached or self.ended
+
+
+def standing(view: UpdateView, goal: Goal) -> Standing:
+    """How a wait for ``goal`` stands.
+
+    A state is reached when the update is in it, was in it since the wait began, or, for a state on the
+    way, passed it in this round.
+    """
+    if goal.state == "closed":
+        return Standing(reached=view.closed is not None, ended=False)
+    reached = view.state == goal.state or any(
+        seen.state == goal.state and (seen.sequence > goal.since or goal.state in ON_THE_WAY)
+        for seen in view.reached
+    )
+    return Standing(reached, ended=not reached and view.state in TERMINAL_STATES)
