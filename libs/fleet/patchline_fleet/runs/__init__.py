@@ -1,0 +1,33 @@
+"""Work on all targets of a wave: one piece of code for backup, deployment, rollback and verification."""
+
+from patchline_fleet.runs.checkup import run_checks
+from patchline_fleet.runs.documents import (
+    FAILURES,
+    Assignment,
+    StopRun,
+    TargetRun,
+    WaveRun,
+    target_run_id,
+    wave_run_id,
+    window_is_over,
+)
+from patchline_fleet.runs.fit import end_of, fit, fit_by
+from patchline_fleet.runs.steps import Lap, Step, WaveRuns
+
+__all__ = [
+    "FAILURES",
+    "Assignment",
+    "Lap",
+    "Step",
+    "StopRun",
+    "TargetRun",
+    "WaveRun",
+    "WaveRuns",
+    "end_of",
+    "fit",
+    "fit_by",
+    "run_checks",
+    "target_run_id",
+    "wave_run_id",
+    "window_is_over",
+]
