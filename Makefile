@@ -7,6 +7,8 @@ PACKAGES := schemas $(sort $(wildcard libs/*)) $(sort $(wildcard services/*))
 OWN := $(foreach package,$(PACKAGES),$(wildcard $(package)/patchline_*))
 PYTEST := $(BIN)/python -m pytest
 
+include infra/native/native.mk
+
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
