@@ -36,7 +36,7 @@ class Advisory(Value):
 
 
 class UpdatePublished(Event, topic="feeds.update-published", urgent_lane=True):
-    """A vendor's new version, validated. Published again, whole, when a later item adds advisories."""
+    """A vendor's new version, validated. What a later item adds comes as :class:`AdvisoryPublished`."""
 
     update_id: str
     """Follows from component and version alone, not from the vendor."""
@@ -61,15 +61,22 @@ class UpdatePublished(Event, topic="feeds.update-published", urgent_lane=True):
         return self.update_id
 
 
-class AdvisoryPublished(Event, topic="feeds.advisory-published"):
-    """Advisories that a later publication added to a known update."""
+class AdvisoryPublished(Event, topic="feeds.advisory-published", urgent_lane=True):
+    """What a later publication added to a known update; merged by :mod:`patchline_schemas.advisories`."""
 
     update_id: str
     vendor: str
     component: str
     version: str
     advisories: tuple[Advisory, ...]
-    """Only the new ones."""
+    """Only the new and the changed ones, each whole."""
+    kind: Kind | None = None
+    """The update's kind, where the publication changed it."""
+    notes_url: str | None = None
+    """Where the update had none."""
+    restart_required: bool = False
+    """Whether the publication says so; it cannot take that back."""
+    emergency: bool = False
 
     def key(self) -> str:
         return self.component

@@ -163,6 +163,31 @@ class TargetRemoved(FleetEvent, topic="fleet.target-removed"):
         return self.target_id
 
 
+class FleetFileEvent(FleetEvent):
+    """Base of what became of a version of the fleet file as a whole."""
+
+    path: str
+    digest: str
+    """SHA-256 of the file's bytes; empty if it could not be read."""
+
+    def key(self) -> str:
+        return "fleet"
+
+
+class FleetFileRead(FleetFileEvent, topic="fleet.file-read"):
+    """The fleet file is valid and holds from now on."""
+
+    groups_total: int
+    targets_total: int
+
+
+class FleetFileRefused(FleetFileEvent, topic="fleet.file-refused"):
+    """The fleet file cannot be used; what ``revision`` said still holds."""
+
+    error: str
+    """Every problem with its line, one to a line of text."""
+
+
 class InstalledPackage(Value):
     """A package in a target's environment."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from patchline_schemas import feeds, fleet
-from patchline_schemas.examples.shared import ENVIRONMENT, JINJA, UPDATE, Examples, at
+from patchline_schemas.examples.shared import DIGEST, ENVIRONMENT, JINJA, UPDATE, Examples, at
 
 ADVISORY = feeds.Advisory(
     id="CVE-2025-27516",
@@ -45,7 +45,9 @@ def feed_examples() -> Iterable[Examples]:
     )
     yield Examples(
         feeds.AdvisoryPublished(**head, advisories=(ADVISORY,)),
-        feeds.AdvisoryPublished(**head, advisories=(more,)),
+        feeds.AdvisoryPublished(
+            **head, advisories=(more,), kind="security", restart_required=True, emergency=True
+        ),
     )
     yield Examples(
         feeds.UpdateRetracted(**head, reason="The release breaks async templates.", retracted_by="ada"),
@@ -101,6 +103,25 @@ def fleet_examples() -> Iterable[Examples]:
     yield Examples(
         fleet.TargetRemoved(revision=2, target_id="wiki", group="intranet"),
         fleet.TargetRemoved(revision=8, target_id="sim-00001", group="payments"),
+    )
+    yield Examples(
+        fleet.FleetFileRead(
+            revision=1, path="/etc/patchline/fleet.yaml", digest=DIGEST, groups_total=2, targets_total=12
+        ),
+        fleet.FleetFileRead(
+            revision=8, path="/etc/patchline/fleet.yaml", digest=DIGEST, groups_total=0, targets_total=0
+        ),
+    )
+    yield Examples(
+        fleet.FleetFileRefused(
+            revision=1,
+            path="/etc/patchline/fleet.yaml",
+            digest=DIGEST,
+            error="fleet.yaml:14: targets[2].group: there is no group 'shpo'; did you mean 'shop'?",
+        ),
+        fleet.FleetFileRefused(
+            revision=0, path="/etc/patchline/fleet.yaml", digest="", error="fleet.yaml: cannot be read"
+        ),
     )
     report = fleet.InventoryReported(
         target_id="wiki",
