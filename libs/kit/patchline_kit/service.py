@@ -31,6 +31,8 @@ class RetryPolicy:
     """After so many it becomes a dead letter."""
     early_for: timedelta = timedelta(hours=24)
     """An early record becomes a dead letter after this long."""
+    dead_letters_in_a_row: int = 50
+    """After so many dead letters without a success between them the service stops taking records."""
 
 
 class Service:
@@ -62,7 +64,7 @@ class Service:
         self.name = name
         self.emits = frozenset(emits)
         self.settings = settings
-        """The service's settings class (see :mod:`patchline_kit.settings`), made once by the composition root."""
+        """The service's settings class (see :mod:`patchline_kit.settings`), made by the composition root."""
         self.retry = retry or RetryPolicy()
         self.lease = lease
         self.wake_concurrency = wake_concurrency
@@ -122,9 +124,19 @@ class Service:
         return register
 
     def at_start(self, handler: Callable[[Context], Awaitable[None]]) -> Callable[[Context], Awaitable[None]]:
-        """Register what happens each time a replica starts (for example: make sure a timer document exists)."""
+        """Register what happens each time a replica starts, such as making sure that a timer document exists."""
         self.starters.append(handler)
         return handler
+
+    def beside(
+        self, companion: Callable[[ServiceHandle], Awaitable[None]]
+    ) -> Callable[[ServiceHandle], Awaitable[None]]:
+        """Register what runs beside the handlers while the service runs, such as an HTTP server.
+
+        It is cancelled at stop. A companion that ends with an exception makes the service not ready.
+        """
+        self.companions.append(companion)
+        return companion
 
     def resource(
         self, kind: type[R]

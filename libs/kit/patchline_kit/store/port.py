@@ -35,6 +35,10 @@ class Stored:
     """Context of the step that saved it last."""
     cause_id: str | None
     """The event that made the last change."""
+    wake_at: datetime | None = None
+    """None while the document is claimed, unless somebody has set it since."""
+    wake_priority: int = 0
+    saved_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,9 @@ class Save:
     """For a woken document: the claim's fencing number; the save fails if another has claimed since."""
     release: bool = False
     """Give the claim back with this save."""
+    at: datetime | None = None
+    """The instant of the write, for :attr:`Stored.saved_at` and the age of what the inbox remembers; None
+    is the store's own time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +82,33 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Saved:
+    """What a save made."""
+
+    version: int
+    pending: tuple[Pending, ...] = ()
+    """What the save put into the outbox, in order."""
+    earlier: tuple[int, ...] = ()
+    """Sequences of older entries of the same document that are not cleared yet (at most :data:`EARLIER_SHOWN`)."""
+    released: int = 0
+    """How many parked records waited for this document and are due now."""
+
+
+EARLIER_SHOWN = 64
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A document taken for work."""
 
     stored: Stored
     fence: int
-    """Rises with every claim of this document."""
+    """Rises with every claim of any document in the database: a target that several documents and services
+    work on, one after another, sees it rise too."""
+    attempts: int = 0
+    """How many wakes of this document failed in a row before this one."""
+    due: datetime | None = None
+    """The ``wake_at`` that made it due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +151,11 @@ class FenceLost(Exception):
     """Another worker has claimed the document since."""
 
 
-class StoreFull(Exception):
+class StoreError(Exception):
+    """The store cannot be reached or refuses; the text says what to do."""
+
+
+class StoreFull(StoreError):
     """No room to write; nothing was stored."""
 
 
@@ -136,10 +168,20 @@ class Store(Protocol):
     async def handled(self, collection: str, id: str, record_id: str) -> bool:
         """Whether the document's inbox knows ``record_id``."""
 
-    async def save(self, save: Save) -> int:
-        """Store and return the new version; durable on return. Concurrent saves share one commit.
+    async def save(self, save: Save) -> Saved:
+        """Store; durable on return. Concurrent saves share one commit.
 
-        Raises :class:`AlreadyHandled`, :class:`VersionConflict`, :class:`FenceLost` or :class:`StoreFull`.
+        A save with ``fence`` but without ``release`` keeps the claim. Records parked for this document
+        become due. Raises :class:`AlreadyHandled`, :class:`VersionConflict`, :class:`FenceLost` or
+        :class:`StoreFull`; then nothing of it is stored.
+        """
+
+    async def note(
+        self, collection: str, id: str, expected_version: int, record_id: str, at: datetime
+    ) -> None:
+        """Remember a record that had no effect in the document's inbox; the version stays as it is.
+
+        Raises what :meth:`save` raises.
         """
 
     async def find(
@@ -151,9 +193,9 @@ class Store(Protocol):
         """How many documents have ``tag``."""
 
     async def pending(
-        self, *, document: tuple[str, str] | None = None, limit: int = 500
+        self, *, document: tuple[str, str] | None = None, after: int = 0, limit: int = 500
     ) -> Sequence[Pending]:
-        """Outbox entries in order, of one document or the oldest of all."""
+        """Outbox entries in order, of one document or of all, with a sequence above ``after``."""
 
     async def clear(self, sent: Sequence[Pending]) -> None:
         """Forget outbox entries that were delivered; versions stay as they are."""
@@ -169,8 +211,17 @@ class Store(Protocol):
     async def beat(self, collection: str, id: str, fence: int) -> bool:
         """Show that the claim's owner lives; False when the claim is lost."""
 
-    async def release(self, collection: str, id: str, fence: int) -> None:
-        """Give a claim back unchanged."""
+    async def release(
+        self, collection: str, id: str, fence: int, *, retry_at: datetime | None = None, done: bool = False
+    ) -> None:
+        """Give a claim back without a save; nothing happens if it is lost already.
+
+        The document is due again at once, or, after a failure that counts, at ``retry_at``. With ``done``
+        the wake counts as handled and only a ``wake_at`` that somebody has set since remains.
+        """
+
+    async def free_claims(self) -> int:
+        """Free all claims of this service: for a sole owner at its start. How many there were."""
 
     async def claims(self) -> Sequence[Beat]:
         """All leases now held, for the onlooker that takes over those that stand still."""
@@ -179,19 +230,33 @@ class Store(Protocol):
         """Free a claim if its beat is still the one ``seen``; True when this call freed it."""
 
     async def park(self, parked: Parked) -> None:
-        """Set a record aside (replaces the entry with the same lane and sequence)."""
+        """Set a record aside.
+
+        With ``not_before`` None it waits behind the earlier ones of its lane (and is due at once where there
+        is none); a record that lies there already stays as it is. Else it replaces the entry with the same
+        lane and sequence.
+        """
 
     async def parked_lanes(self, lanes: Sequence[str]) -> frozenset[str]:
         """Which of ``lanes`` hold parked records."""
 
-    async def parked_due(self, now: datetime, limit: int = 100) -> Sequence[Parked]:
-        """The first record of each lane whose time has come."""
+    async def claim_parked(self, now: datetime, until: datetime, limit: int = 100) -> Sequence[Parked]:
+        """The first record of each lane whose time has come; nobody gets it again before ``until``."""
+
+    async def next_parked(self) -> datetime | None:
+        """When the next parked record is due."""
+
+    async def parked(self, *, after: tuple[str, int] = ("", -1), limit: int = 100) -> Sequence[Parked]:
+        """All parked records by lane and sequence, for looking."""
 
     async def unpark(self, parked: Parked) -> None:
         """Take a record out; the next of its lane becomes due."""
 
     async def parked_waiting_for(self, document: str) -> int:
         """Make the records that wait for ``collection/id`` due at once; how many."""
+
+    async def prune(self, before: datetime) -> int:
+        """Forget what inboxes remember from before that instant; how many records."""
 
     async def close(self) -> None:
         """Finish what was accepted and close."""

@@ -1,0 +1,104 @@
+"""Records set aside are tried again: when their time comes, or when the document they wait for is saved."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from patchline_kit.alarm import Alarm
+from patchline_kit.core import Core
+from patchline_kit.dead_letters import DeadLetters, TooManyDeadLetters
+from patchline_kit.handling import Handling
+from patchline_kit.outcomes import Poison
+from patchline_kit.records import jobs_of, load_source
+from patchline_kit.store.port import Parked, StoreError
+
+HELD_FOR = timedelta(minutes=1)
+"""A parked record that is being tried is nobody else's for so long."""
+LANES_AT_ONCE = 64
+LOOK_EVERY = 5.0
+"""Seconds between looks for what another replica has parked or made due."""
+
+
+class ParkingLot:
+    """Tries parked records again, the first of each lane."""
+
+    def __init__(self, core: Core, handling: Handling, dead_letters: DeadLetters) -> None:
+        self._core = core
+        self._handling = handling
+        self._dead_letters = dead_letters
+        self._alarm = Alarm(core.clock)
+        self._loop: asyncio.Task[None] | None = None
+        self.busy = False
+
+    def start(self) -> None:
+        """Begin with what is due now."""
+        self._loop = asyncio.create_task(self._forever())
+
+    async def stop(self) -> None:
+        """Cancel what is being tried: it stays parked."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+
+    def nudge(self) -> None:
+        """Something may be due."""
+        self._alarm.ring()
+
+    async def _forever(self) -> None:
+        while True:
+            try:
+                while self._dead_letters.stopped is None and await self._try_due():
+                    pass
+                wait = await self._until_next()
+            except TooManyDeadLetters:
+                wait = LOOK_EVERY
+            except StoreError as error:
+                self._core.log.warning("parked records wait: %s", error)
+                wait = LOOK_EVERY
+            except Exception as error:
+                self._core.fail("the parking lot", error)
+                raise
+            await self._alarm.wait(wait)
+
+    async def _try_due(self) -> bool:
+        now = self._core.clock.now()
+        due = await self._core.store.claim_parked(now, now + HELD_FOR, LANES_AT_ONCE)
+        if not due:
+            return False
+        self.busy = True
+        try:
+            results = await asyncio.gather(*map(self._try, due), return_exceptions=True)
+        finally:
+            self.busy = False
+            self._core.activity.pulse()
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return True
+
+    async def _try(self, parked: Parked) -> None:
+        source = load_source(parked.record)
+        try:
+            jobs = [job for job in jobs_of(self._core.service, source) if job.lane == parked.lane]
+        except Poison as poison:
+            await self._dead_letters.give_up(
+                source,
+                what=parked.lane,
+                reason=str(poison),
+                error=poison,
+                attempts=parked.attempts + 1,
+                event_id=None,
+                first_failed_at=parked.first_failed_at,
+            )
+            jobs = []
+        for job in jobs:
+            if not await self._handling.handle(job, parked):
+                return
+        await self._core.store.unpark(parked)
+
+    async def _until_next(self) -> float:
+        next_due = await self._core.store.next_parked()
+        if next_due is None:
+            return LOOK_EVERY
+        return min(LOOK_EVERY, max(0.0, (next_due - self._core.clock.now()).total_seconds()))

@@ -1,0 +1,293 @@
+"""A service at work: puts the parts together, starts and stops them in order, and says how it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from opentelemetry.trace import Tracer
+from uuid_utils import uuid7
+
+from patchline_kit import tracing
+from patchline_kit.clock import Clock
+from patchline_kit.context import ServiceHandle
+from patchline_kit.core import Core
+from patchline_kit.dead_letters import DeadLetters, TooManyDeadLetters
+from patchline_kit.dispatch import Dispatch
+from patchline_kit.handle import Handle
+from patchline_kit.handling import Handling
+from patchline_kit.measures import Measures, NoMeasures
+from patchline_kit.parking import ParkingLot
+from patchline_kit.relay import Relay
+from patchline_kit.service import Service
+from patchline_kit.store.port import Store, StoreError
+from patchline_kit.transport.port import Lag, Received, Subscription, Transport
+from patchline_kit.unit import Trigger
+from patchline_kit.uptime import UptimeKeeper
+from patchline_kit.wake import Wakers
+from patchline_schemas import event_types
+from patchline_schemas.envelope import URGENT_SUFFIX
+
+GRACE_SECONDS = 10.0
+"""How long running wakes, and what is on its way out, may take at stop."""
+STORE_BACKOFF_SECONDS = 1.0
+"""Pause before records come again that met a store without room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What a service says of itself."""
+
+    ready: bool
+    reasons: tuple[str, ...]
+    """Why it is not ready, for a person."""
+    assigned: bool
+    caught_up: bool
+    """Whether it has handled all its topics up to now once since it started."""
+    backlog: int
+    """Events and messages on their way out."""
+    stuck: tuple[str, ...]
+    """Documents (``collection/id: error``) whose wake fails again and again; they are still tried."""
+
+
+class Runtime:
+    """One replica of a service.
+
+    ``resources`` win over the service's own factories. ``sole_owner`` says that no other process works on
+    this store (the folder's lock is held): leases that a predecessor left are freed at once.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        transport: Transport,
+        store: Store,
+        clock: Clock,
+        settings: object | None = None,
+        resources: Mapping[type[Any], object] | None = None,
+        tracer: Tracer | None = None,
+        metrics: Measures | None = None,
+        sole_owner: bool = False,
+    ) -> None:
+        self.service = service
+        self._transport = transport
+        self._given = dict(resources or {})
+        self._core = Core(
+            service,
+            store=store,
+            clock=clock,
+            settings=settings,
+            tracer=tracer or tracing.default_tracer(),
+            measures=metrics or NoMeasures(),
+        )
+        self._dead_letters = DeadLetters(self._core)
+        self._handling = Handling(self._core, self._dead_letters)
+        self._dispatch = Dispatch(self._core, self._handling, self._dead_letters)
+        self._relay = Relay(self._core, transport, self._dispatch.message)
+        self._parking = ParkingLot(self._core, self._handling, self._dead_letters)
+        self._uptime = UptimeKeeper(self._core, self._lag)
+        self._wakers = Wakers(
+            self._core,
+            owner=f"{service.name}-{uuid7()}",
+            alone=sole_owner,
+            before_each=self._uptime.hear,
+        )
+        self._handling.on_parked = self._parking.nudge
+        self._handling.on_repeated = self._relay.reload
+        self._core.on_saved.append(self._relay.accept)
+        self._core.on_saved.append(lambda _save, saved: self._parking.nudge() if saved.released else None)
+        self._handle = Handle(self._core, self._handling)
+        self._exits = AsyncExitStack()
+        self._subscription: Subscription | None = None
+        self._companions: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
+        self._in_hand = 0
+        self._batches: set[asyncio.Future[None]] = set()
+        self._store_trouble: str | None = None
+        self.topics = topics_of(service)
+
+    @property
+    def handle(self) -> ServiceHandle:
+        """The service as its companions see it."""
+        return self._handle
+
+    @property
+    def core(self) -> Core:
+        """What the parts share; for a test harness."""
+        return self._core
+
+    async def start(self) -> None:
+        """Make the resources, send what the last run left, and begin to work.
+
+        The transport is started by whoever made it. Raises what the store, the transport, a resource
+        factory or an ``at_start`` handler raises; then nothing runs.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.kill()
+            raise
+
+    async def stop(self, *, grace: float = GRACE_SECONDS) -> None:
+        """Finish what is in hand, within ``grace`` seconds; the rest is left as a crash would leave it."""
+        self._stopping.set()
+        await _cancel(self._companions)
+        if self._subscription is not None:
+            await self._subscription.stop()
+        await self._parking.stop()
+        await self._wakers.stop(grace=grace)
+        await self._uptime.stop()
+        await self._relay.stop(grace=grace)
+        await self._exits.aclose()
+
+    async def kill(self) -> None:
+        """Drop everything at once, as a crash would; what the transport holds is its owner's to drop."""
+        self._stopping.set()
+        await _cancel([*self._companions, *self._batches])
+        await self._parking.stop()
+        await self._wakers.kill()
+        await self._uptime.stop()
+        await self._relay.kill()
+        await self._exits.aclose()
+
+    def readiness(self) -> Readiness:
+        """Whether the service does its work, and if not, why."""
+        assigned = not self.topics or (self._subscription is not None and self._subscription.assigned())
+        reasons = [
+            reason
+            for reason in (
+                self._core.broken,
+                self._dead_letters.stopped,
+                self._store_trouble,
+                f"nothing goes out: {self._relay.failing}" if self._relay.behind else None,
+                None if assigned else "it reads no topic yet",
+            )
+            if reason is not None
+        ]
+        return Readiness(
+            ready=not reasons,
+            reasons=tuple(reasons),
+            assigned=assigned,
+            caught_up=self._uptime.caught_up.is_set(),
+            backlog=self._relay.backlog,
+            stuck=tuple(f"{'/'.join(key)}: {error}" for key, error in self._wakers.stuck.items()),
+        )
+
+    async def lag(self) -> Lag:
+        """How far this replica is behind on its topics; nothing before it reads them."""
+        return await self._lag() or Lag(0, None)
+
+    async def unsettled(self) -> list[str]:
+        """What is still to do now, in words; empty when only time or a new event can bring more."""
+        core, open_ends = self._core, []
+        if self._in_hand:
+            open_ends.append(f"{self._in_hand} records in hand")
+        lag = await self._lag()
+        if lag is not None and lag.records and self._dead_letters.stopped is None:
+            open_ends.append(f"{lag.records} records unread")
+        if self._relay.backlog:
+            failing = f" ({self._relay.failing})" if self._relay.failing else ""
+            open_ends.append(f"{self._relay.backlog} events or messages on their way{failing}")
+        open_ends += [f"{document} at work" for document in self._wakers.running]
+        if await self._wakers.due():
+            open_ends.append("a document is due")
+        next_parked = await core.store.next_parked()
+        if self._parking.busy or (next_parked is not None and next_parked <= core.clock.now()):
+            open_ends.append("a parked record is due")
+        if not self._uptime.caught_up.is_set():
+            open_ends.append("the topics are not read up to now yet")
+        return open_ends
+
+    async def next_due(self) -> datetime | None:
+        """When the next document wakes or the next parked record is tried again."""
+        found = [await self._wakers.next_wake(), await self._core.store.next_parked()]
+        return min((instant for instant in found if instant is not None), default=None)
+
+    async def _start(self) -> None:
+        core = self._core
+        resources = dict(self._given)
+        for kind, factory in self.service.resources.items():
+            if kind not in resources:
+                resources[kind] = await self._exits.enter_async_context(factory(core.settings))
+        core.resources = resources
+        await self._uptime.start()
+        await self._relay.start()
+        for starter in self.service.starters:
+            await self._run_starter(starter)
+        await self._wakers.start()
+        self._parking.start()
+        if self.topics:
+            self._subscription = await self._transport.subscribe(
+                self.service.name, self.topics, self._batch, from_end=not self.service.replay_history
+            )
+        self._uptime.watch()
+        for companion in self.service.companions:
+            self._companions.append(asyncio.create_task(self._accompany(companion)))
+
+    async def _run_starter(self, starter: Any) -> None:
+        async def handler(_argument: object, unit: Any) -> None:
+            await starter(unit)
+
+        name = getattr(starter, "__name__", "start")
+        attempt = await self._handling.attempt(
+            handler, None, Trigger(kind="start", id=str(uuid7())), name=name
+        )
+        if attempt.error is not None:
+            raise attempt.error
+
+    async def _accompany(self, companion: Any) -> None:
+        try:
+            await companion(self._handle)
+        except Exception as error:
+            self._core.fail(f"the companion {getattr(companion, '__name__', companion)}", error)
+
+    async def _batch(self, records: Sequence[Received]) -> None:
+        await self._relay.room()
+        if self._dead_letters.stopped is not None:
+            await self._stopping.wait()
+            raise TooManyDeadLetters(self._dead_letters.stopped)
+        self._in_hand += len(records)
+        batch = asyncio.ensure_future(self._dispatch.batch(records))
+        self._batches.add(batch)
+        try:
+            await batch
+        except StoreError as error:
+            if self._store_trouble is None:
+                self._core.log.error("%s takes no records: %s", self.service.name, error)
+            self._store_trouble = str(error)
+            await asyncio.sleep(STORE_BACKOFF_SECONDS)
+            raise
+        else:
+            self._store_trouble = None
+        finally:
+            self._batches.discard(batch)
+            self._in_hand -= len(records)
+            self._core.activity.pulse()
+
+    async def _lag(self) -> Lag | None:
+        """None: not known yet, because nothing is assigned."""
+        if not self.topics:
+            return Lag(0, None)
+        if self._subscription is None or not self._subscription.assigned():
+            return None
+        return await self._subscription.lag()
+
+
+def topics_of(service: Service) -> tuple[str, ...]:
+    """The topics a service reads, urgent ones first."""
+    kinds = list(service.events)
+    if service.every_event is not None:
+        kinds += event_types().values()
+    names = dict.fromkeys(topic for kind in kinds for topic in kind.topics())
+    return tuple(sorted(names, key=lambda topic: not topic.endswith(URGENT_SUFFIX)))
+
+
+async def _cancel(tasks: Sequence[asyncio.Future[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,268 @@
+"""The SQLite store: the embedded default. See :mod:`patchline_kit.store.sqlite_database` for the file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from patchline_kit.store.port import (
+    EARLIER_SHOWN,
+    AlreadyHandled,
+    FenceLost,
+    Pending,
+    Save,
+    Saved,
+    Stored,
+    VersionConflict,
+)
+from patchline_kit.store.sqlite_claims import SqliteClaims
+from patchline_kit.store.sqlite_database import SqliteDatabase
+from patchline_kit.store.sqlite_lanes import SqliteLanes
+from patchline_kit.store.sqlite_rows import PENDING, STORED, dump_headers, micros, to_pending, to_stored
+
+__all__ = ["SqliteDatabase", "SqliteStore"]
+
+ALL = ""
+"""The tag under which ``counts`` keeps the size of a collection."""
+
+
+class SqliteStore(SqliteClaims, SqliteLanes):
+    """Documents of one service in a :class:`SqliteDatabase`; implements :class:`patchline_kit.store.port.Store`.
+
+    Several stores share a database. Closing a store closes nothing: the database's owner does that.
+    """
+
+    async def load(self, collection: str, id: str) -> Stored | None:
+        """The document, or None."""
+        rows = self._database.read(
+            f"SELECT {STORED} FROM documents WHERE service = ? AND collection = ? AND id = ?",
+            (self._service, collection, id),
+        )
+        return to_stored(rows[0]) if rows else None
+
+    async def handled(self, collection: str, id: str, record_id: str) -> bool:
+        """Whether the document's inbox knows ``record_id``."""
+        return bool(
+            self._database.read(
+                "SELECT 1 FROM inbox WHERE service = ? AND collection = ? AND id = ? AND record_id = ?",
+                (self._service, collection, id, record_id),
+            )
+        )
+
+    async def save(self, save: Save) -> Saved:
+        """See :meth:`patchline_kit.store.port.Store.save`."""
+        return await self._database.write(lambda connection: _save(connection, self._service, save))
+
+    async def note(
+        self, collection: str, id: str, expected_version: int, record_id: str, at: datetime
+    ) -> None:
+        """See :meth:`patchline_kit.store.port.Store.note`."""
+
+        def note(connection: sqlite3.Connection) -> None:
+            _refuse_handled(connection, self._service, collection, id, record_id)
+            _row, version = _current(connection, self._service, collection, id)
+            if version != expected_version:
+                raise VersionConflict(f"{collection}/{id} is at {version}, not at {expected_version}")
+            _remember(connection, self._service, collection, id, record_id, micros(at))
+
+        await self._database.write(note)
+
+    async def find(
+        self, collection: str, tag: str | None, *, after: str = "", limit: int = 500
+    ) -> Sequence[Stored]:
+        """Documents with ``tag`` (all with None), by ascending id, beginning after ``after``."""
+        if tag is None:
+            rows = self._database.read(
+                f"SELECT {STORED} FROM documents WHERE service = ? AND collection = ? AND id > ?"
+                " ORDER BY id LIMIT ?",
+                (self._service, collection, after, limit),
+            )
+        else:
+            columns = ", ".join(f"d.{column}" for column in STORED.split(", "))
+            rows = self._database.read(
+                f"SELECT {columns} FROM tags t CROSS JOIN documents d USING (service, collection, id)"
+                " WHERE t.service = ? AND t.collection = ? AND t.tag = ? AND t.id > ? ORDER BY t.id LIMIT ?",
+                (self._service, collection, tag, after, limit),
+            )
+        return [to_stored(row) for row in rows]
+
+    async def count(self, collection: str, tag: str | None = None) -> int:
+        """How many documents have ``tag``; the figure is kept, not counted."""
+        rows = self._database.read(
+            "SELECT documents FROM counts WHERE service = ? AND collection = ? AND tag = ?",
+            (self._service, collection, ALL if tag is None else tag),
+        )
+        return rows[0][0] if rows else 0
+
+    async def pending(
+        self, *, document: tuple[str, str] | None = None, after: int = 0, limit: int = 500
+    ) -> Sequence[Pending]:
+        """Outbox entries in order, of one document or of all, with a sequence above ``after``."""
+        where, parameters = "service = ?", [self._service]
+        if document is not None:
+            where += " AND collection = ? AND id = ?"
+            parameters += document
+        rows = self._database.read(
+            f"SELECT {PENDING} FROM outbox WHERE {where} AND sequence > ? ORDER BY sequence LIMIT ?",
+            (*parameters, after, limit),
+        )
+        return [to_pending(row) for row in rows]
+
+    async def clear(self, sent: Sequence[Pending]) -> None:
+        """Forget outbox entries that were delivered; versions stay as they are."""
+        if sent:
+            sequences = [(entry.sequence,) for entry in sent]
+            await self._database.write(
+                lambda connection: connection.executemany("DELETE FROM outbox WHERE sequence = ?", sequences)
+            )
+
+    async def prune(self, before: datetime) -> int:
+        """Forget what inboxes remember from before that instant; how many records."""
+        return await self._database.write(
+            lambda connection: (
+                connection.execute(
+                    "DELETE FROM inbox WHERE service = ? AND at < ?", (self._service, micros(before))
+                ).rowcount
+            )
+        )
+
+    async def close(self) -> None:
+        """Nothing to do: every write was durable when it returned."""
+
+
+def _save(connection: sqlite3.Connection, service: str, save: Save) -> Saved:
+    collection, id_ = save.collection, save.id
+    if save.handled is not None:
+        _refuse_handled(connection, service, collection, id_, save.handled)
+    row, version = _current(connection, service, collection, id_)
+    if version != save.expected_version:
+        raise VersionConflict(f"{collection}/{id_} is at {version}, not at {save.expected_version}")
+    if save.fence is not None and (row is None or row[3] is None or row[4] != save.fence):
+        raise FenceLost(f"another worker has taken {collection}/{id_} over")
+    at = micros(save.at or datetime.now(UTC))
+    _write_document(connection, service, save, row, at)
+    if save.handled is not None:
+        _remember(connection, service, collection, id_, save.handled, at)
+    earlier: tuple[int, ...] = ()
+    if save.outgoing:
+        earlier = tuple(
+            sequence
+            for (sequence,) in connection.execute(
+                "SELECT sequence FROM outbox WHERE service = ? AND collection = ? AND id = ?"
+                " ORDER BY sequence LIMIT ?",
+                (service, collection, id_, EARLIER_SHOWN),
+            )
+        )
+    pending = tuple(_enqueue(connection, service, save))
+    released = connection.execute(
+        "UPDATE parked SET not_before = 0 WHERE service = ? AND waits_for = ? AND not_before IS NOT NULL",
+        (service, f"{collection}/{id_}"),
+    ).rowcount
+    return Saved(version=version + 1, pending=pending, earlier=earlier, released=released)
+
+
+def _current(
+    connection: sqlite3.Connection, service: str, collection: str, id_: str
+) -> tuple[tuple[int, int, str, str | None, int] | None, int]:
+    row = connection.execute(
+        "SELECT rowid, version, tags, owner, fence FROM documents"
+        " WHERE service = ? AND collection = ? AND id = ?",
+        (service, collection, id_),
+    ).fetchone()
+    return row, row[1] if row else 0
+
+
+def _write_document(
+    connection: sqlite3.Connection,
+    service: str,
+    save: Save,
+    row: tuple[int, int, str, str | None, int] | None,
+    at: int,
+) -> None:
+    wake_at = None if save.wake_at is None else micros(save.wake_at)
+    old_tags: list[str] = json.loads(row[2]) if row else []
+    new_tags: list[str] = sorted(save.tags) if save.body is not None else []
+    if save.body is None:
+        if row is not None:
+            connection.execute("DELETE FROM documents WHERE rowid = ?", (row[0],))
+    elif row is None:
+        connection.execute(
+            "INSERT INTO documents (service, collection, id, version, body, tags, traceparent, cause_id, saved_at,"
+            " wake_at, wake_priority) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)",
+            (service, save.collection, save.id, save.body, json.dumps(new_tags), save.traceparent)
+            + (save.cause_id, at, wake_at, save.wake_priority),
+        )
+    else:
+        connection.execute(
+            "UPDATE documents SET version = version + 1, body = ?, tags = ?, traceparent = ?, cause_id = ?,"
+            " saved_at = ?, wake_at = ?, wake_priority = ?"
+            + (", owner = NULL, claimed_wake_at = NULL, attempts = 0" if save.release else "")
+            + " WHERE rowid = ?",
+            (save.body, json.dumps(new_tags), save.traceparent, save.cause_id, at)
+            + (wake_at, save.wake_priority, row[0]),
+        )
+    gone = [tag for tag in old_tags if tag not in save.tags or save.body is None]
+    came = [tag for tag in new_tags if tag not in old_tags]
+    if gone:
+        connection.executemany(
+            "DELETE FROM tags WHERE service = ? AND collection = ? AND tag = ? AND id = ?",
+            [(service, save.collection, tag, save.id) for tag in gone],
+        )
+    if came:
+        connection.executemany(
+            "INSERT INTO tags (service, collection, tag, id) VALUES (?, ?, ?, ?)",
+            [(service, save.collection, tag, save.id) for tag in came],
+        )
+    appeared = row is None and save.body is not None
+    vanished = row is not None and save.body is None
+    _add(connection, service, save.collection, came + [ALL] * appeared, 1)
+    _add(connection, service, save.collection, gone + [ALL] * vanished, -1)
+
+
+def _add(connection: sqlite3.Connection, service: str, collection: str, tags: Iterable[str], by: int) -> None:
+    for tag in tags:
+        connection.execute(
+            "INSERT INTO counts (service, collection, tag, documents) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET documents = documents + excluded.documents",
+            (service, collection, tag, by),
+        )
+
+
+def _enqueue(connection: sqlite3.Connection, service: str, save: Save) -> Iterable[Pending]:
+    for outgoing in save.outgoing:
+        cursor = connection.execute(
+            "INSERT INTO outbox (service, collection, id, event_id, topic, key, headers, value, cause_id,"
+            " traceparent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (service, save.collection, save.id, outgoing.id, outgoing.topic, outgoing.key)
+            + (dump_headers(outgoing.headers), outgoing.value, save.cause_id, save.traceparent),
+        )
+        yield Pending(
+            collection=save.collection,
+            document_id=save.id,
+            sequence=cursor.lastrowid or 0,
+            outgoing=outgoing,
+            cause_id=save.cause_id,
+            traceparent=save.traceparent,
+        )
+
+
+def _refuse_handled(
+    connection: sqlite3.Connection, service: str, collection: str, id_: str, record_id: str
+) -> None:
+    known = connection.execute(
+        "SELECT 1 FROM inbox WHERE service = ? AND collection = ? AND id = ? AND record_id = ?",
+        (service, collection, id_, record_id),
+    ).fetchone()
+    if known:
+        raise AlreadyHandled(f"{collection}/{id_} has handled {record_id}")
+
+
+def _remember(
+    connection: sqlite3.Connection, service: str, collection: str, id_: str, record_id: str, at: int
+) -> None:
+    connection.execute(
+        "INSERT INTO inbox (service, collection, id, record_id, at) VALUES (?, ?, ?, ?, ?)",
+        (service, collection, id_, record_id, at),
+    )

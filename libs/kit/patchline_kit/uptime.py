@@ -1,0 +1,127 @@
+"""Keeps track of when the service is up and how far it has heard its topics, for deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from patchline_kit.core import Core, body_of, to_document
+from patchline_kit.deadlines import ALIVE_EVERY, ALIVE_ID, OUTAGE_FROM, Alive, with_gap
+from patchline_kit.store.port import Save, StoreError, VersionConflict
+from patchline_kit.transport.port import Lag, TransportError
+
+FRESH_FOR = timedelta(seconds=1)
+"""A look at the lag is not repeated before that."""
+FIRST_LOOKS_SECONDS = 0.1
+"""Real time between looks until the service has caught up."""
+INBOX_KEPT = timedelta(days=14)
+"""What an inbox remembers for longer is forgotten: no log delivers a record again so late."""
+PRUNE_EVERY = timedelta(hours=1)
+
+
+class UptimeKeeper:
+    """Notes that the service lives, finds outages, and asks how far behind it is."""
+
+    def __init__(self, core: Core, lag: Callable[[], Awaitable[Lag | None]]) -> None:
+        self._core = core
+        self._lag = lag
+        self._tasks: list[asyncio.Task[None]] = []
+        self._drift = timedelta(0)
+        self._pruned_at = core.clock.now()
+        self.caught_up = asyncio.Event()
+
+    async def start(self) -> None:
+        """Find out how long the service was down."""
+        await self._note()
+        self._drift = self._wall_minus_monotonic()
+
+    def watch(self) -> None:
+        """Begin to look at the lag; called when the service reads its topics."""
+        self._tasks = [asyncio.create_task(self._catch_up()), asyncio.create_task(self._forever())]
+
+    async def stop(self) -> None:
+        """Stop looking."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def hear(self) -> None:
+        """Find out how far the topics are handled, unless that was asked a moment ago."""
+        uptime, now = self._core.uptime, self._core.clock.now()
+        if uptime.heard_until is not None and now - uptime.heard_until < FRESH_FOR:
+            return
+        try:
+            lag = await self._lag()
+        except TransportError as error:
+            self._core.log.warning("the lag is not known: %s", error)
+            return
+        if lag is None:
+            return
+        if lag.records == 0:
+            uptime.heard_until = now
+            if not self.caught_up.is_set():
+                self.caught_up.set()
+                self._core.activity.pulse()
+        elif uptime.heard_until is not None and lag.oldest is not None:
+            uptime.heard_until = max(uptime.heard_until, min(now, lag.oldest))
+
+    async def _catch_up(self) -> None:
+        while not self.caught_up.is_set():
+            await self.hear()
+            if not self.caught_up.is_set():
+                await asyncio.sleep(FIRST_LOOKS_SECONDS)
+
+    async def _forever(self) -> None:
+        while True:
+            await self._core.clock.sleep(ALIVE_EVERY.total_seconds())
+            try:
+                slept = self._wall_minus_monotonic() - self._drift
+                self._drift += slept
+                await self._note(suspended=slept > OUTAGE_FROM)
+                await self.hear()
+                await self._prune()
+            except StoreError as error:
+                self._core.log.warning("the service cannot note that it lives: %s", error)
+            except Exception as error:
+                self._core.fail("the uptime keeper", error)
+                raise
+
+    async def _note(self, *, suspended: bool | None = None) -> None:
+        """Store that the service lives now. A gap is an outage at the start, or after a suspended machine."""
+        store, now = self._core.store, self._core.clock.now()
+        while True:
+            stored = await store.load(Alive.COLLECTION, ALIVE_ID)
+            alive = to_document(Alive, stored) if stored else Alive(id=ALIVE_ID, last_seen=now)
+            if suspended is None or suspended:
+                alive.outages = with_gap(alive.outages, alive.last_seen, now)
+            alive.last_seen = max(alive.last_seen, now)
+            try:
+                await store.save(
+                    Save(
+                        collection=Alive.COLLECTION,
+                        id=ALIVE_ID,
+                        expected_version=alive.version,
+                        body=body_of(alive),
+                        wake_at=None,
+                        wake_priority=0,
+                        tags=frozenset(),
+                        handled=None,
+                        outgoing=(),
+                        at=now,
+                    )
+                )
+            except VersionConflict:
+                continue
+            self._core.uptime.outages = alive.outages
+            return
+
+    async def _prune(self) -> None:
+        now = self._core.clock.now()
+        if now - self._pruned_at >= PRUNE_EVERY:
+            self._pruned_at = now
+            await self._core.store.prune(now - INBOX_KEPT)
+
+    def _wall_minus_monotonic(self) -> timedelta:
+        clock = self._core.clock
+        return timedelta(seconds=clock.now().timestamp() - clock.monotonic())
