@@ -70,7 +70,7 @@ class ItemAdvisory(_Item):
         return Advisory.model_construct(**{**dict(self), "affected": ranges})
 
 
-class FeedItem(_Item):
+class _Head(_Item):
     """What every feed item says; component and version are in normal form."""
 
     vendor: _Word
@@ -84,7 +84,7 @@ class FeedItem(_Item):
         return update_id(self.component, self.version)
 
 
-class Publication(FeedItem):
+class Publication(_Head):
     """A vendor's new version."""
 
     kind: Kind
@@ -97,11 +97,15 @@ class Publication(FeedItem):
     retracted: Literal[False] = False
 
 
-class Retraction(FeedItem):
+class Retraction(_Head):
     """A version that its vendor withdraws."""
 
     retracted: Literal[True]
     reason: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+FeedItem = Publication | Retraction
+"""What can be handed in."""
 
 
 @dataclass(frozen=True, slots=True)

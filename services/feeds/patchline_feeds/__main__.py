@@ -1,0 +1,7 @@
+"""Runs the feeds service alone: ``python -m patchline_feeds``."""
+
+from patchline_kit.main import run
+
+from patchline_feeds.service import service
+
+run(service)
