@@ -165,6 +165,8 @@ class EnvironmentTest(Value):
     target_id: str
     passed: bool
     stages: tuple[StageResult, ...]
+    tested_for_revision: int | None = None
+    """Null when tested for this plan; else the earlier revision whose test is reused."""
 
 
 class UpdateTested(UpdateEvent, topic="updates.tested"):
