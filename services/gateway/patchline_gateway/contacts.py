@@ -20,4 +20,6 @@ def without_secrets(contact: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}/…"
 
 
-_HOST_IS_NO_SECRET = frozenset({"mailto", "mailtos", "json", "jsons", "xml", "xmls", "syslog", "http", "https"})
+_HOST_IS_NO_SECRET = frozenset(
+    {"mailto", "mailtos", "json", "jsons", "xml", "xmls", "syslog", "http", "https"}
+)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
 
 from patchline_gateway.messages import Decide
 from patchline_gateway.views import DeadLetterView
+from patchline_kit.transport.port import Transport
 from patchline_schemas import WireRecord
 
 ONLY_FOR = "ce_onlyfor"
@@ -22,11 +24,16 @@ class NotKept(Exception):
     """The record was too large to keep, so it cannot be replayed."""
 
 
-class Republisher(Protocol):
-    """Puts a given-up record back on its topic."""
+class Republisher:
+    """Puts a given-up record back on its topic, over a connection that lives as long as that takes."""
+
+    def __init__(self, open_transport: Callable[[], AbstractAsyncContextManager[Transport]]) -> None:
+        self._open_transport = open_transport
 
     async def republish(self, letter: DeadLetterView) -> None:
         """Returns when the record is durable on its topic; a repeated call appends it again."""
+        async with self._open_transport() as transport:
+            await transport.publish([record_of(letter)])
 
 
 def decide(letter: DeadLetterView, decision: Decide, now: datetime) -> None:
@@ -37,7 +44,9 @@ def decide(letter: DeadLetterView, decision: Decide, now: datetime) -> None:
     if letter.state != "open":
         raise NotOpen(f"The dead letter {letter.id} was already {letter.state} by {letter.decided_by}.")
     if decision.decision == "replay" and not letter.value:
-        raise NotKept(f"The record of {letter.id} was too large to keep; publish it again or discard the letter.")
+        raise NotKept(
+            f"The record of {letter.id} was too large to keep; publish it again or discard the letter."
+        )
     letter.decided_by, letter.decided_at = decision.who, now
     letter.decided_on = letter.letter_event_id
     letter.state = "replaying" if decision.decision == "replay" else "discarded"

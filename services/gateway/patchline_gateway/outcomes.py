@@ -35,7 +35,7 @@ class WaveNews:
     targets: Mapping[str, TargetNews] = field(default_factory=dict)
 
 
-def wave_news(event: WaveEvent) -> WaveNews:  # noqa: PLR0911 - one return for each step
+def wave_news(event: WaveEvent) -> WaveNews:  # noqa: PLR0911, PLR0912 - one branch for each step
     """What ``event`` says of its wave and the wave's targets."""
     match event:
         case waves.WavePlanned(targets=targets):

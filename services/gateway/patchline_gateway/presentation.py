@@ -89,7 +89,7 @@ def history_line(entry: HistoryEntry) -> HistoryLine:
 def wave_lines(
     view: UpdateView | None, waves: Sequence[WaveView], *, most: int | None = None
 ) -> list[WaveLine]:
-    """Waves in order; their states are planning's own where it has spoken of them. ``most`` limits targets."""
+    """Waves in order, in the states that planning says they are in; ``most`` limits the targets."""
     states = {progress.id: progress.state for progress in view.waves} if view else {}
     lines: list[WaveLine] = []
     left = most

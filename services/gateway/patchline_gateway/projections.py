@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from patchline_gateway.contacts import without_secrets
 from patchline_gateway.messages import (
     TellGroup,
     TellInventory,
@@ -16,7 +17,6 @@ from patchline_gateway.messages import (
 )
 from patchline_gateway.outcomes import TargetNews
 from patchline_gateway.routing import digest
-from patchline_gateway.contacts import without_secrets
 from patchline_gateway.views import (
     DeadLetterView,
     GroupView,
@@ -40,9 +40,7 @@ def update_told(view: UpdateView, news: TellUpdate) -> None:
     view.component, view.to_version = news.component, news.to_version
     if news.progress:
         _progressed(view, news.progress)
-    if news.assessment and (
-        view.assessment is None or news.assessment.revision >= view.assessment.revision
-    ):
+    if news.assessment and (view.assessment is None or news.assessment.revision >= view.assessment.revision):
         view.assessment = news.assessment
     if news.plan and (view.plan is None or news.plan.revision >= view.plan.revision):
         view.plan = news.plan

@@ -45,7 +45,7 @@ def update_of(event: Event) -> str | None:
             return getattr(event, "update_id", None)
 
 
-def news_of(event: Event, envelope: Envelope) -> Sequence[Message]:
+def news_of(event: Event, envelope: Envelope) -> Sequence[Message]:  # noqa: PLR0911 - one return for each entity
     """The messages by which the views learn of ``event``; none for most."""
     match event:
         case updates.UpdateEvent():

@@ -64,7 +64,9 @@ def _failures(results: Sequence[TargetResult]) -> str:
 
 
 def _published(event: feeds.UpdatePublished) -> str:
-    fixes = f", which fixes {_names([advisory.id for advisory in event.advisories])}" if event.advisories else ""
+    fixes = (
+        f", which fixes {_names([advisory.id for advisory in event.advisories])}" if event.advisories else ""
+    )
     return f"{event.vendor} published {event.component} {event.version}{fixes}."
 
 
@@ -72,8 +74,8 @@ def _assessed(event: updates.UpdateAssessed) -> str:
     urgency = f", urgency {event.urgency}" if event.urgency else ""
     due = f", due {at(event.due_at)}" if event.due_at else ""
     return (
-        f"Assessed: {count(event.affected_total, 'target')} affected, {event.not_affected_total} not affected, "
-        f"{event.unknown_total} unknown{urgency}{due}."
+        f"Assessed: {count(event.affected_total, 'target')} affected, "
+        f"{event.not_affected_total} not affected, {event.unknown_total} unknown{urgency}{due}."
     )
 
 
@@ -137,13 +139,18 @@ _says(updates.UpdateNotApplicable, lambda e: "No target needs it.")
 _says(updates.UpdateCompleted, lambda e: f"Round {e.round} completed: every wave is verified.")
 _says(updates.UpdateFailed, lambda e: f"Round {e.round} failed: {e.error}")
 _says(updates.UpdateCancelled, lambda e: f"Cancelled by {e.cancelled_by}: {e.reason}")
-_says(updates.UpdateDocumented, lambda e: f"Documented: {count(e.events_total, 'event')}, the report is written.")
+_says(
+    updates.UpdateDocumented,
+    lambda e: f"Documented: {count(e.events_total, 'event')}, the report is written.",
+)
 _says(updates.UpdateReviewed, _reviewed)
 _says(
     waves.WavePlanned,
-    lambda e: f"{_wave(e.order)} is planned for {at(e.starts_at)}: {count(len(e.targets), 'target')}."
-    if e.starts_at
-    else f"{_wave(e.order)} is planned, no window is in sight: {count(len(e.targets), 'target')}.",
+    lambda e: (
+        f"{_wave(e.order)} is planned for {at(e.starts_at)}: {count(len(e.targets), 'target')}."
+        if e.starts_at
+        else f"{_wave(e.order)} is planned, no window is in sight: {count(len(e.targets), 'target')}."
+    ),
 )
 _says(waves.WaveCancelled, lambda e: f"{_wave(e.order)} will not happen: {e.reason}")
 _says(waves.WaveDue, lambda e: f"{_wave(e.order)} may start on {_names([t.target_id for t in e.targets])}.")
@@ -154,16 +161,22 @@ _says(
 _says(waves.WaveBackupFailed, lambda e: f"{_wave(e.order)}: backup failed{_failures(e.results)}: {e.error}")
 _says(
     waves.WaveDeployed,
-    lambda e: f"{_wave(e.order)}: {e.order.version} is installed on {count(len(e.results), 'target')}"
-    + (f", {len(e.not_started)} left for a follow-up wave." if e.not_started else "."),
+    lambda e: (
+        f"{_wave(e.order)}: {e.order.version} is installed on {count(len(e.results), 'target')}"
+        + (f", {len(e.not_started)} left for a follow-up wave." if e.not_started else ".")
+    ),
 )
-_says(waves.WaveDeployFailed, lambda e: f"{_wave(e.order)}: deployment failed{_failures(e.results)}: {e.error}")
+_says(
+    waves.WaveDeployFailed, lambda e: f"{_wave(e.order)}: deployment failed{_failures(e.results)}: {e.error}"
+)
 _says(waves.WaveChecksPassed, lambda e: f"{_wave(e.order)}: checks passed, watched until {at(e.soak_until)}.")
 _says(waves.WaveVerified, lambda e: f"{_wave(e.order)} is verified.")
 _says(
     waves.WaveVerificationFailed,
-    lambda e: f"{_wave(e.order)}: verification failed{' while watched' if e.during_soak else ''}"
-    f"{_failures(e.results)}: {e.error}",
+    lambda e: (
+        f"{_wave(e.order)}: verification failed{' while watched' if e.during_soak else ''}"
+        f"{_failures(e.results)}: {e.error}"
+    ),
 )
 _says(
     waves.WaveRollbackRequested,
@@ -171,7 +184,9 @@ _says(
 )
 _says(waves.WaveRolledBack, lambda e: f"{_wave(e.order)}: {count(len(e.results), 'target')} rolled back.")
 _says(waves.WaveRollbackVerified, lambda e: f"{_wave(e.order)}: checks pass after the rollback.")
-_says(waves.WaveRollbackFailed, lambda e: f"{_wave(e.order)}: rollback failed{_failures(e.results)}: {e.error}")
+_says(
+    waves.WaveRollbackFailed, lambda e: f"{_wave(e.order)}: rollback failed{_failures(e.results)}: {e.error}"
+)
 _says(requests.RequestSubmitted, _asked)
 _says(requests.RequestAccepted, lambda e: e.effect)
 _says(requests.RequestRefused, lambda e: f"Refused ({e.rule}): {e.explanation}")

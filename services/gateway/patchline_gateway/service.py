@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from patchline_gateway import projections, routing, sentences
 from patchline_gateway.api.server import serve
 from patchline_gateway.letters import Republisher, decide
@@ -18,6 +20,7 @@ from patchline_gateway.messages import (
     TellWave,
 )
 from patchline_gateway.settings import Settings
+from patchline_gateway.tail import Seen, Tail
 from patchline_gateway.traces import trace_of
 from patchline_gateway.views import (
     DeadLetterView,
@@ -39,11 +42,18 @@ from patchline_schemas.requests import RequestSubmitted
 service = Service("gateway", emits=[RequestSubmitted], settings=Settings)
 
 
+@service.resource(Tail)
+async def tail(_: Settings) -> AsyncIterator[Tail]:
+    """The newest events, for those who listen."""
+    yield Tail()
+
+
 @service.on_every_event
 async def record(event: Event, ctx: Context) -> None:
     """Write the event into the history and tell the views that it matters to."""
-    assert ctx.envelope is not None
+    assert ctx.envelope is not None and ctx.record is not None
     envelope = ctx.envelope
+    ctx.resource(Tail).offer(Seen(ctx.record.topic, envelope, event, ctx.record.value))
     if await ctx.load(HistoryEntry, envelope.id):
         return
     ctx.create(

@@ -56,7 +56,9 @@ class Access:
     def _refusal(self, headers: Headers) -> Refusal | None:
         if self._token:
             scheme, _, given = headers.get("authorization", "").partition(" ")
-            if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token.encode()):
+            if scheme.lower() == "bearer" and hmac.compare_digest(
+                given.strip().encode(), self._token.encode()
+            ):
                 return None
             return Refusal(
                 HTTPStatus.UNAUTHORIZED,

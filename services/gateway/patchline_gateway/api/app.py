@@ -38,5 +38,7 @@ def build_app(handle: ServiceHandle) -> FastAPI:
     docs.install(app)
     refusals.install(app)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Access, token=settings.token, host=settings.host)
+    app.add_middleware(
+        Access, token=settings.token.get_secret_value() if settings.token else None, host=settings.host
+    )
     return app

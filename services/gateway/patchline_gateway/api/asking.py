@@ -71,7 +71,11 @@ async def _after_decision(handle: ServiceHandle, update_id: str | None, before: 
 def refused(answer: RequestView, update_id: str | None) -> Refusal:
     """The refusal as the API says it."""
     explanation = answer.explanation or "The request was refused."
-    look = f"`patchline explain {update_id}` says why it is where it is." if update_id else "See the explanation."
+    look = (
+        f"`patchline explain {update_id}` says why it is where it is."
+        if update_id
+        else "See the explanation."
+    )
     if answer.rule == "state":
         return Refusal(HTTPStatus.CONFLICT, "state", explanation, look)
     if answer.rule == "input":
@@ -97,16 +101,16 @@ async def publish(
     ]
     if problems:
         raise bad_input(
-            f"items[{problems[0].item}]: {problems[0].problem}", "Correct what is named and publish again.", problems
+            f"items[{problems[0].item}]: {problems[0].problem}",
+            "Correct what is named and publish again.",
+            problems,
         )
     pending = [id_ for id_, answer in zip(ids, answers, strict=True) if answer is None]
     results = []
     for request, answer in zip(requests, answers, strict=True):
         if answer is None or answer.event_id is None or answer.update_id is None or answer.result is None:
             continue
-        results.append(
-            Published(event_id=answer.event_id, update_id=answer.update_id, result=answer.result)
-        )
+        results.append(Published(event_id=answer.event_id, update_id=answer.update_id, result=answer.result))
         if not (request.item or {}).get("retracted"):
             shown = await wait_for(handle, UpdateView, answer.update_id, lambda view: view.known, deadline)
             pending += [] if shown else [answer.update_id]

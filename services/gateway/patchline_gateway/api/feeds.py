@@ -97,7 +97,7 @@ def _not_taken(problems: list[Problem], first: str) -> Refusal:
 
 
 def _with_vendor(body: bytes, vendor: str) -> Any:
-    """The items with the vendor that the call names; a body that is no JSON is left for its parser to say so."""
+    """The items with the vendor that the call names; what is no JSON is left for its parser to say."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):

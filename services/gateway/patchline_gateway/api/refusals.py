@@ -73,5 +73,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> JSONResponse:
-        said = f"{request.method} {request.url.path} met a fault of Patchline itself ({type(error).__name__})."
+        said = (
+            f"{request.method} {request.url.path} met a fault of Patchline itself ({type(error).__name__})."
+        )
         return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", said, LOG_HINT).response()

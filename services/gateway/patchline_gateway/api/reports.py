@@ -30,23 +30,33 @@ async def read_report(handle: ServiceHandle, view: UpdateView, format: str) -> b
         raise Refusal(
             HTTPStatus.CONFLICT,
             "state",
-            f"There is no report of {view.id} yet: it is written when the round has ended (now {view.state}).",
+            f"There is no report of {view.id} yet: it is written when its round has ended.",
             f"`patchline update wait {view.id}` returns when it can be read.",
         )
-    root = handle.setting(Settings).dir.resolve()
     parts = urlsplit(report.address)
-    path = Path(unquote(parts.path)).resolve()
-    if parts.scheme != "file" or not path.is_relative_to(root):
-        raise _gone(f"The report lies at {report.address}, which this gateway does not read.", "Open it there.")
+    path = _inside(handle.setting(Settings).dir, unquote(parts.path))
+    if parts.scheme != "file" or path is None:
+        raise _gone(
+            f"The report lies at {report.address}, which this gateway does not read.", "Open it there."
+        )
     try:
         content = await asyncio.to_thread(path.read_bytes)
     except OSError as error:
-        raise _gone(f"The report {path} cannot be read: {error.strerror}.", "Restore it from a backup.") from error
+        raise _gone(
+            f"The report {path} cannot be read: {error.strerror}.", "Restore it from a backup."
+        ) from error
     if hashlib.sha256(content).hexdigest() != report.sha256:
         raise _gone(
-            f"The report {path} was changed after it was written.", "`patchline ledger export` still has the facts."
+            f"The report {path} was changed after it was written.",
+            "`patchline ledger export` still has the facts.",
         )
     return content
+
+
+def _inside(root: Path, name: str) -> Path | None:
+    """The path, if it lies in the state folder: an event must not make the gateway read other files."""
+    path = Path(name).resolve()
+    return path if path.is_relative_to(root.resolve()) else None
 
 
 def _gone(explanation: str, fix: str) -> Refusal:

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 
-from patchline_gateway.tail import Seen, Tail
+from patchline_gateway.tail import Tail
 from patchline_kit.context import ServiceHandle
 
 HEARTBEAT = 15.0
@@ -29,44 +29,33 @@ def routes(handle: ServiceHandle) -> APIRouter:
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> StreamingResponse:
         """Every event from now on, or from the one named in `Last-Event-ID` if it is recent."""
-        stream = _stream(handle.resource(Tail), topic or ["*"], last_event_id)
         return StreamingResponse(
-            stream, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+            _stream(handle.resource(Tail), topic or ["*"], last_event_id),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
     return router
 
 
 async def _stream(tail: Tail, patterns: list[str], after: str | None) -> AsyncIterator[str]:
-    async with tail.listen(after) as (listener, gap):
+    with tail.listen(after) as (listener, gap):
         yield "retry: 2000\n: listening\n\n"
         if gap:
-            yield _gap(f"event {after} is not among those kept: later ones may be missing here")
+            yield _gap(
+                f"event {after} is not among the newest any more: some that followed it are missing here"
+            )
         while True:
             event = await listener.next(HEARTBEAT)
             if listener.lost:
-                yield _gap(f"{listener.lost} events were dropped: this reader is too slow")
+                yield _gap(f"{listener.lost} events were left out: this reader is too slow")
                 listener.lost = 0
             if event is None:
                 yield ": alive\n\n"
             elif any(fnmatchcase(event.topic.removesuffix(".urgent"), pattern) for pattern in patterns):
-                yield f"id: {event.id}\ndata: {json.dumps(_shown(event), separators=(',', ':'))}\n\n"
+                shown = event.shown()
+                yield f"id: {shown['event_id']}\ndata: {json.dumps(shown, separators=(',', ':'))}\n\n"
 
 
 def _gap(why: str) -> str:
     return f"event: gap\ndata: {json.dumps({'explanation': why})}\n\n"
-
-
-def _shown(event: Seen) -> dict[str, object]:
-    return {
-        "topic": event.topic,
-        "type": event.type,
-        "time": event.time.isoformat().replace("+00:00", "Z"),
-        "source": event.source,
-        "subject": event.subject,
-        "event_id": event.id,
-        "cause_id": event.cause_id,
-        "trace_id": event.trace_id,
-        "summary": event.summary,
-        "data": event.data,
-    }

@@ -135,7 +135,7 @@ def routes(handle: ServiceHandle) -> APIRouter:
         wish: Annotated[Wish, Body()],
         timeout: Timeout = timedelta(seconds=30),
     ) -> Decision | PendingDecision:
-        """Ask for a decision and wait for the answer: 409 not possible in this state, 403 a policy refuses."""
+        """Ask for a decision and wait for the answer: 409 not possible now, 403 a policy refuses."""
         view = await known(update_id)
         revision = wish.plan_revision
         if action == "approve" and revision is None:
@@ -163,5 +163,3 @@ async def _answered(
     if isinstance(answer, PendingDecision):
         response.status_code = HTTPStatus.ACCEPTED
     return answer
-
-

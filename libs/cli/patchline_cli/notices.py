@@ -1,0 +1,45 @@
+"""``patchline notices``: what people were told."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from patchline_cli.output import Column, state_style
+from patchline_cli.session import Session, command
+from patchline_cli.times import relative
+
+COLUMNS = (
+    Column("WHEN", lambda item: relative(item["time"])),
+    Column("STATE", lambda item: item["state"], style=state_style),
+    Column("GROUP", lambda item: item["group"]),
+    Column("OCCASION", lambda item: item["occasion"]),
+    Column("CONTACT", lambda item: item["contact"], rank=1),
+    Column("WHAT", lambda item: item["subject"] or item["error"] or "", wrap=True),
+    Column("UPDATE", lambda item: item["update_id"], rank=2),
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the top."""
+    command(
+        app,
+        "notices",
+        examples=[
+            "patchline notices",
+            "patchline notices --update jinja2-3.1.6-1a2b3c",
+            "patchline notices --failed",
+        ],
+    )(notices)
+
+
+def notices(
+    session: Session,
+    update: Annotated[str | None, typer.Option(metavar="ID", help="Only those about one update.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only those that could not be delivered.")] = False,
+) -> None:
+    """List what contacts were told, oldest first."""
+    params = {"update_id": update, "state": "failed" if failed else None}
+    found = sorted(session.client.pages("/v1/notices", params), key=lambda item: (item["time"], item["id"]))
+    session.output.listing(found, COLUMNS, empty="Nobody was told anything yet.")

@@ -1,0 +1,165 @@
+"""What a command prints: data on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+UNBOUNDED = 100_000
+"""Width of a table that goes into a pipe or file: nothing is cut there."""
+
+
+class Format(StrEnum):
+    """Forms of a listing."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table. Where the terminal is narrow, those with the highest ``rank`` go first."""
+
+    title: str
+    value: Callable[[Any], str]
+    rank: int = 0
+    style: Callable[[str], str] = lambda _: ""
+    right: bool = False
+    wrap: bool = False
+    """Whether long text goes on in the next line; else it stays whole."""
+
+
+STATE_STYLES = {
+    "completed": "green",
+    "verified": "green",
+    "succeeded": "green",
+    "sent": "green",
+    "pass": "green",
+    "failed": "bold red",
+    "fail": "bold red",
+    "needs-person": "bold red",
+    "timed-out": "red",
+    "unreachable": "red",
+    "rolled-back": "yellow",
+    "rolling-back": "yellow",
+    "awaiting-approval": "bold yellow",
+    "paused": "yellow",
+    "warn": "yellow",
+    "rolling-out": "cyan",
+    "testing": "cyan",
+    "deploying": "cyan",
+    "running": "cyan",
+    "not-applicable": "dim",
+    "cancelled": "dim",
+    "rejected": "dim",
+    "skip": "dim",
+}
+
+
+def state_style(state: str) -> str:
+    """The colour of a state."""
+    return STATE_STYLES.get(state, "")
+
+
+class Output:
+    """The two streams, in one of the forms."""
+
+    def __init__(self, form: Format = Format.TABLE) -> None:
+        self.form = form
+        self.out = Console(file=sys.stdout, highlight=False, soft_wrap=False)
+        self.err = Console(file=sys.stderr, highlight=False)
+
+    @property
+    def is_table(self) -> bool:
+        """Whether a person is to read standard output."""
+        return self.form is Format.TABLE
+
+    def say(self, text: str, *, style: str = "") -> None:
+        """A message, on standard error."""
+        self.err.print(escape(text), style=style or None, soft_wrap=True)
+
+    def line(self, text: str, *, style: str = "") -> None:
+        """A line of data for a person, on standard output."""
+        self.out.print(escape(text), style=style or None, soft_wrap=not self.out.is_terminal)
+
+    def next(self, *commands: str) -> None:
+        """What one might do now."""
+        for number, command in enumerate(commands):
+            self.say(f"{'Next:' if number == 0 else '     '} {command}", style="dim")
+
+    def data(self, value: Any) -> None:
+        """One JSON document, whole."""
+        indent = 2 if self.form is Format.JSON else None
+        sys.stdout.write(json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    def listing(self, items: Iterable[Mapping[str, Any]], columns: Sequence[Column], *, empty: str) -> None:
+        """Items in the chosen form; ``empty`` is said when there are none."""
+        if self.form is Format.JSONL:
+            for item in items:
+                self.data(item)
+        elif self.form is Format.JSON:
+            self.data(list(items))
+        else:
+            rows = list(items)
+            if rows:
+                self.table(rows, columns)
+            else:
+                self.say(empty)
+
+    def table(self, rows: Sequence[Any], columns: Sequence[Column]) -> None:
+        """A table that fits the terminal; into a pipe or file it goes uncut."""
+        width = self.out.width if self.out.is_terminal else UNBOUNDED
+        table = Table(
+            box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", padding=(0, 1)
+        )
+        cells = {column.title: [column.value(row) for row in rows] for column in columns}
+        shown = _fitting(columns, cells, width)
+        for column in shown:
+            table.add_column(
+                column.title,
+                justify="right" if column.right else "left",
+                overflow="fold",
+                no_wrap=False,
+            )
+        for number in range(len(rows)):
+            table.add_row(
+                *(
+                    Text(cells[column.title][number], style=column.style(cells[column.title][number]))
+                    for column in shown
+                )
+            )
+        self.out.print(
+            table, width=None if self.out.is_terminal else UNBOUNDED, soft_wrap=not self.out.is_terminal
+        )
+
+
+def _fitting(columns: Sequence[Column], cells: Mapping[str, Sequence[str]], width: int) -> Sequence[Column]:
+    shown = list(columns)
+    while len(shown) > 1 and _width(shown, cells) > width:
+        worst = max(shown, key=lambda column: column.rank)
+        if worst.rank == 0:
+            break
+        shown.remove(worst)
+    return shown
+
+
+def _width(columns: Sequence[Column], cells: Mapping[str, Sequence[str]]) -> int:
+    """What the columns need; one that wraps makes do with 24 characters."""
+    gaps = 3 * (len(columns) - 1)
+    return gaps + sum(
+        min(24, longest) if column.wrap else longest
+        for column in columns
+        for longest in [max(len(column.title), *(len(cell) for cell in cells[column.title]))]
+    )

@@ -1,0 +1,92 @@
+"""``patchline update wait``: until an update is where one wants it."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+
+from patchline_cli import exit_codes
+from patchline_cli.failures import Failure, wrong_use
+from patchline_cli.session import Session, command
+from patchline_cli.times import duration, iso
+from patchline_cli.updates import STATES, UpdateId, held_in_words
+
+GOOD_ENDINGS = frozenset({"completed", "not-applicable"})
+LOOK = 20.0
+"""Seconds that one call waits at the server."""
+
+
+def register_for_one(group: typer.Typer) -> None:
+    """Add the command about one update."""
+    command(
+        group,
+        "wait",
+        examples=[
+            "patchline update wait jinja2-3.1.6-1a2b3c",
+            "patchline update wait jinja2-3.1.6-1a2b3c --for awaiting-approval --timeout PT5M",
+        ],
+    )(wait)
+
+
+def wait(
+    session: Session,
+    update_id: UpdateId,
+    goal: Annotated[
+        str | None,
+        typer.Option("--for", metavar="STATE|closed", help="What to wait for. [default: closed, and well]"),
+    ] = None,
+    timeout: Annotated[str, typer.Option(help="How long to wait at most.")] = "PT30M",
+) -> None:
+    """Wait until an update reaches a state, or is closed.
+
+    Ends with 0 when it does, 1 when it ends another way, 5 when the time is over. Without --for, 0 means
+    that the update is closed and was completed or not needed.
+    """
+    if goal is not None and goal not in (*STATES, "closed"):
+        raise wrong_use(f"{goal!r} is no state.", fix=f"Wait for closed, or one of: {', '.join(STATES)}.")
+    answer = _wait(session, update_id, goal or "closed", duration(timeout))
+    update = answer["update"]
+    well = answer["reached"] and (goal is not None or update["state"] in GOOD_ENDINGS)
+    if session.output.is_table:
+        session.output.line(_in_words(answer))
+    else:
+        session.output.data({**update, "held": answer["held"], "error": answer["error"]})
+    if not answer["reached"] and not answer["ended"]:
+        raise Failure(
+            f"{update_id} is not {goal or 'closed'} after {timeout}; the work goes on.",
+            fix=f"`patchline explain {update_id}` says what it waits for.",
+            exit_code=exit_codes.STILL_RUNNING,
+        )
+    if not well:
+        said = f": {answer['error']}" if answer["error"] else "."
+        raise Failure(
+            f"{update_id} ended as {update['state']}{said}",
+            fix=f"`patchline report {update_id}` has the whole story.",
+        )
+
+
+def _wait(session: Session, update_id: str, goal: str, limit: timedelta) -> Any:
+    deadline = time.monotonic() + limit.total_seconds()
+    since = 0
+    shown = ""
+    while True:
+        left = min(LOOK, max(0.0, deadline - time.monotonic()))
+        answer = session.client.get(
+            f"/v1/updates/{update_id}/wait",
+            {"for": goal, "since": since, "timeout": iso(timedelta(seconds=left))},
+            wait=left,
+        )
+        since = answer["sequence"]
+        if answer["reached"] or answer["ended"] or time.monotonic() >= deadline:
+            return answer
+        if session.output.err.is_terminal and _in_words(answer) != shown:
+            shown = _in_words(answer)
+            session.output.say(shown, style="dim")
+
+
+def _in_words(answer: Any) -> str:
+    update, held = answer["update"], held_in_words(answer["held"])
+    return f"{update['id']} is {update['state']}" + (f", held by {held}" if held else "")
