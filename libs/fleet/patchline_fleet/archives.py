@@ -73,6 +73,12 @@ class Archives(Protocol):
         :class:`patchline_fleet.errors.NotEnoughSpace` if it does not fit in.
         """
 
+    async def verify(self, address: str, sha256: str) -> None:
+        """Read the archive and compare its digest, without unpacking it.
+
+        Raises :class:`ArchiveError` if it is not there or not whole.
+        """
+
     async def exists(self, address: str) -> bool:
         """Whether the archive is there."""
 
@@ -99,6 +105,11 @@ class FolderArchives:
         """Check the whole file's digest first: nothing of an archive that does not fit is unpacked."""
         path = self._path(address)
         await _in_thread(lambda stop: _fetch(path, sha256, into, stop))
+
+    async def verify(self, address: str, sha256: str) -> None:
+        """Read the file once."""
+        path = self._path(address)
+        await _in_thread(lambda stop: _verify(path, sha256))
 
     async def exists(self, address: str) -> bool:
         """Whether the file is there."""
@@ -191,12 +202,16 @@ def expired(
     return sorted(gone, key=lambda each: (each.made_at, each.address))
 
 
-def _fetch(path: Path, sha256: str, into: Path, stop: threading.Event) -> None:
+def _verify(path: Path, sha256: str) -> None:
     if not path.is_file():
         raise ArchiveError(f"the backup {path} is not there")
     found = sha256_of(path)
     if found != sha256:
         raise ArchiveError(f"the backup {path} was changed: its SHA-256 is {found}, not {sha256}")
+
+
+def _fetch(path: Path, sha256: str, into: Path, stop: threading.Event) -> None:
+    _verify(path, sha256)
     try:
         into.mkdir(parents=True, exist_ok=True)
         unpack(path, into, stop=stop)

@@ -12,7 +12,7 @@ from patchline_fleet.runs.documents import (
     window_is_over,
 )
 from patchline_fleet.runs.fit import end_of, fit, fit_by
-from patchline_fleet.runs.steps import Lap, Step, WaveRuns
+from patchline_fleet.runs.steps import Lap, Step, WaveRuns, is_stopped
 
 __all__ = [
     "FAILURES",
@@ -26,6 +26,7 @@ __all__ = [
     "end_of",
     "fit",
     "fit_by",
+    "is_stopped",
     "run_checks",
     "target_run_id",
     "wave_run_id",

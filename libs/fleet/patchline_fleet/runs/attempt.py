@@ -20,6 +20,8 @@ Work = Callable[[Target, Driver, TargetRun, Context], Awaitable[TargetResult]]
 """What a step does on one target. It raises what its driver raises; everything else is its result."""
 ASK_AGAIN = timedelta(seconds=2)
 """How soon a target that is busy is asked again."""
+PATIENCE = 3
+"""So many time limits after it was allowed to start, work that is tried again and again is given up."""
 
 
 async def attempt(
@@ -34,6 +36,7 @@ async def attempt(
     began = ctx.now
     limit = run.order.target_timeout
     try:
+        _patience(run, ctx)
         target = _workable(known, removed_too=removed_too)
         driver = ctx.resource(Drivers).for_target(target)
         async with asyncio.timeout(limit.total_seconds()):
@@ -41,11 +44,13 @@ async def attempt(
     except Fenced as error:
         raise LeaseLost(str(error)) from error
     except Busy as error:
-        if not ctx.deadline_passed(run.allowed_at, limit):
-            raise RetryLater(str(error), after=ASK_AGAIN) from error
-        result = _failed(run, "timed-out", error)
+        raise RetryLater(str(error), after=ASK_AGAIN) from error
     except Unreachable as error:
-        result = _failed(run, "unreachable", error)
+        if run.touched_at is None:
+            result = _failed(run, "unreachable", error)
+        else:
+            lost = DriverError(f"the target was lost while it was being changed: {error}")
+            result = _failed(run, "failed", lost)
     except TimedOut as error:
         result = _failed(run, "timed-out", error)
     except TimeoutError:
@@ -55,6 +60,12 @@ async def attempt(
         result = _failed(run, "failed", error)
     started_at = result.started_at or run.touched_at or began
     return result.model_copy(update={"started_at": started_at, "ended_at": ctx.now})
+
+
+def _patience(run: TargetRun, ctx: Context) -> None:
+    longest = run.order.target_timeout * PATIENCE
+    if ctx.deadline_passed(run.allowed_at, longest):
+        raise TimedOut(f"tried again and again for {longest} without an end; the service's log says why")
 
 
 def _workable(known: KnownTarget, *, removed_too: bool) -> Target:

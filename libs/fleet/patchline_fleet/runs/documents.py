@@ -73,8 +73,10 @@ class TargetRun(Document, collection="target_runs"):
     """In effect when ``touched_at`` was stored."""
     checks_before: tuple[CheckResult, ...] = ()
     """What the target's checks said then."""
+    stored_archive: str | None = None
+    """Address of what a backup step has stored, before it is proven."""
     backup: Backup | None = None
-    """What a backup step made."""
+    """What a backup step made and proved."""
     result: TargetResult | None = None
 
     def tags(self) -> frozenset[str]:

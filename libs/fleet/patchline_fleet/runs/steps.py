@@ -162,6 +162,8 @@ class Step:
         run = await ctx.load(WaveRun, self.run_id(order.wave_id))
         if run is None:
             run = ctx.create(self._new_run(order))
+        elif run.phase == "ended":
+            raise Stale(f"the wave's {self.name} has ended")
         stop(run, reason)
 
     async def go_on(self, run: WaveRun, ctx: Context) -> None:
@@ -289,8 +291,7 @@ class WaveRuns:
         step = self._steps[run.step]
         if step.work is None:
             raise TypeError(f"the step {step.name} has no on_target")
-        wave = await ctx.read(WaveRun, run.wave_run)
-        if run.result is not None or wave is None or wave.phase == "stopped":
+        if run.result is not None or await is_stopped(run, ctx):
             return
         known = await known_target(run.assignment.target_id, ctx)
         run.result = await attempt(step.work, run, known, ctx, removed_too=step.removed_too)
@@ -320,6 +321,12 @@ class WaveRuns:
 async def runs_of(run: WaveRun, ctx: Context) -> Sequence[TargetRun]:
     """The target runs of a wave's run, by target id; a wave has at most 500."""
     return await ctx.find(TargetRun, run.id, limit=500)
+
+
+async def is_stopped(run: TargetRun, ctx: Context) -> bool:
+    """Whether the work on a target is no longer wanted, because its wave's run was stopped."""
+    wave = await ctx.read(WaveRun, run.wave_run)
+    return wave is None or wave.phase == "stopped"
 
 
 def stop(run: WaveRun, reason: str) -> None:

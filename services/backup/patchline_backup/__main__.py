@@ -1,0 +1,7 @@
+"""Runs the backup service alone: ``python -m patchline_backup``."""
+
+from patchline_kit.main import run
+
+from patchline_backup.service import service
+
+run(service)
