@@ -1,0 +1,47 @@
+"""What a plan knows of its targets: from the assessment's pages, and from the waves it has made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from patchline_kit.context import Context
+from patchline_kit.outcomes import Early
+from patchline_planning.fleet import AssessedPage, page_id
+from patchline_planning.plan import Plan, PlannedWave
+from patchline_planning.wave import Wave
+from patchline_schemas.updates import AssessedTarget
+
+
+async def assessed_targets(plan: Plan, ctx: Context) -> list[AssessedTarget] | None:
+    """All targets of the plan's assessment; None if a newer one has begun to replace its pages."""
+    targets: list[AssessedTarget] = []
+    for number in range(1, plan.head.pages + 1):
+        page = await ctx.read(AssessedPage, page_id(plan.id, number))
+        if page is None or page.revision != plan.head.revision:
+            return None
+        targets += page.targets
+    return targets
+
+
+async def verified_targets(plan: Plan, targets: Iterable[AssessedTarget], ctx: Context) -> frozenset[str]:
+    """Ids of the targets that verified waves have done and no inventory has confirmed yet.
+
+    An assessment that shows none of a wave's targets as affected confirms the wave: from then on they may
+    need the update again.
+    """
+    affected = {target.target_id for target in targets if target.status == "affected"}
+    ids: set[str] = set()
+    for wave in plan.waves:
+        if wave.state == "verified" and not wave.confirmed:
+            done = (await document_of(wave, ctx)).done()
+            wave.confirmed = not done & affected
+            ids |= done
+    return frozenset(ids)
+
+
+async def document_of(wave: PlannedWave, ctx: Context) -> Wave:
+    """The wave's own document. Early while it is still being made."""
+    document = await ctx.read(Wave, wave.id)
+    if document is None:
+        raise Early(f"the wave {wave.id} is being opened", waits_for=(Wave, wave.id))
+    return document

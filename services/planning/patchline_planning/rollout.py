@@ -1,0 +1,259 @@
+"""The rollout: what each change of a plan leads to, and when the plan is looked at again."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from patchline_kit.context import Context
+from patchline_planning import approvals, endings, holding, opening, progress, rounds, schedule
+from patchline_planning.deadlines import test_limit
+from patchline_planning.fleet import FLEET, FleetSwitch, KnownGroup
+from patchline_planning.holding import Facts
+from patchline_planning.machine import ENDED, NOT_STARTED, REOPENED_BY_ITSELF
+from patchline_planning.messages import BeginWave, RollBackWave, StandDown, Supersede, WaveMoved
+from patchline_planning.plan import Ending, Plan, PlannedWave
+from patchline_planning.supersession import Candidate, superseded
+from patchline_planning.wave import Wave
+from patchline_schemas.updates import UpdateApproved
+
+LOOK_AGAIN = timedelta(seconds=30)
+BUSY = timedelta(seconds=1)
+"""How long a plan waits for the pages of a newer assessment before it looks again."""
+
+
+async def settle(plan: Plan, ctx: Context, *, go_on_after: timedelta = timedelta(0)) -> None:
+    """Take every step that is possible now, say what holds the rest, and set when to look again.
+
+    Every handler of a plan ends with this, so no rule depends on which event came last. What can go on at
+    once goes on ``go_on_after`` later.
+    """
+    if plan.assessment is None:
+        return
+    if plan.ending is not None:
+        endings.end_when_idle(plan, plan.ending, ctx)
+    elif plan.state == "testing":
+        _give_up_test(plan, ctx)
+    elif plan.state == "awaiting-approval":
+        await _approve_if_enough(plan, ctx)
+    facts = await _facts(plan, ctx)
+    if plan.ending is None and plan.state in ("scheduled", "rolling-out"):
+        facts = await _roll_out(plan, facts, ctx)
+    plan.held = holding.held(plan, facts)
+    look_again_at = progress.say_if_due(plan, ctx)
+    times = [look_again_at, _test_ends_at(plan, ctx), _window_turns_at(plan, facts)]
+    if plan.unopened() or plan.reopen or (plan.look_again and plan.state in REOPENED_BY_ITSELF):
+        times.append(ctx.now + go_on_after)
+    plan.wake_at = min((time for time in times if time is not None), default=None)
+    progress.tell(plan, ctx)
+
+
+async def wake(plan: Plan, ctx: Context) -> None:
+    """A plan's time has come: go on opening waves, open the next round, or see what has become possible."""
+    went_on = True
+    if plan.state == "planned":
+        went_on = await rounds.open_waves(plan, ctx)
+    elif plan.state in ENDED and (plan.reopen or plan.look_again):
+        went_on = await rounds.open_round(plan, ctx)
+    await settle(plan, ctx, go_on_after=timedelta(0) if went_on else BUSY)
+
+
+def tested(plan: Plan) -> None:
+    """The update works in copies of real targets."""
+    plan.move("test-passed")
+    plan.step_began_at = None
+
+
+async def wave_moved(plan: Plan, moved: WaveMoved, ctx: Context) -> None:
+    """Draw the consequences of what a wave has reached."""
+    wave = plan.wave(moved.wave_id)
+    if wave is None or wave.round != plan.round or plan.state in ENDED:
+        return
+    wave.state = moved.state
+    wave.targets_total = moved.targets_total
+    wave.waits_for, wave.soak_until = moved.waits_for, moved.soak_until
+    wave.failed, wave.needs_person, wave.error = moved.failed, moved.needs_person, moved.error
+    if wave.started() and plan.state == "scheduled":
+        plan.move("wave-started")
+    if moved.left_over and not wave.followed_up and wave.state in ("verifying", "soaking", "verified"):
+        await _follow_up(plan, wave, ctx)
+    if wave.state == "rolling-back" and plan.state == "rolling-out":
+        plan.move("wave-failed")
+    elif wave.needs_person:
+        plan.move("rollback-failed")
+        plan.ending = None
+        plan.error = f"wave {wave.number} ({wave.group}): {wave.error}"
+    elif wave.state in ("failed", "rolled-back"):
+        _after_failure(plan, wave, ctx)
+
+
+def cancel(plan: Plan, ending: Ending) -> None:
+    """End the round without a person's word; one that is rolled back, or needs a person, ends by itself."""
+    if plan.ending is None and plan.state in ("assessed", *NOT_STARTED, "rolling-out"):
+        plan.ending = ending
+
+
+def supersession_by(update_id: str, version: str) -> Ending:
+    """How a round ends whose place a newer update takes."""
+    return Ending(
+        outcome="cancelled",
+        by=update_id,
+        reason=f"version {version} fixes all that this one fixes and starts no later",
+        superseded_by=update_id,
+    )
+
+
+async def _facts(plan: Plan, ctx: Context) -> Facts:
+    switch = await ctx.read(FleetSwitch, FLEET)
+    wave = plan.next_wave()
+    why = ""
+    if wave is not None and wave.starts_at is None and plan.state in ("scheduled", "rolling-out"):
+        group = await ctx.read(KnownGroup, wave.group)
+        why = group.trouble(ctx.now) if group else ""
+    return Facts(now=ctx.now, halt=switch.halt if switch else None, no_window=why)
+
+
+async def _roll_out(plan: Plan, facts: Facts, ctx: Context) -> Facts:
+    """Start the next wave if nothing holds it."""
+    active, wave = plan.active_wave(), plan.next_wave()
+    if plan.pause or facts.halt:
+        if active is not None and active.state == "due":
+            ctx.send(StandDown(to=active.id, reason="a person paused before it started"))
+        return facts
+    if wave is None:
+        if active is None:
+            _end_of_waves(plan, ctx)
+        return facts
+    missed = wave.ends_at is not None and wave.ends_at <= ctx.now
+    if not missed and (active is not None or (wave.starts_at is not None and ctx.now < wave.starts_at)):
+        return facts
+    groups = await schedule.known_groups({w.group for w in plan.of_round() if w.state == "planned"}, ctx)
+    if missed and active is not None:
+        schedule.place(plan, groups, ctx)
+        return facts
+    slot = groups[wave.group].slot(
+        ctx.now, notice_given_at=wave.notice_given_at or ctx.now, urgency=plan.head.urgency
+    )
+    if slot is None or not slot.open_at(ctx.now):
+        schedule.place(plan, groups, ctx)
+        return await _facts(plan, ctx)
+    wave.ends_at = slot.ends_at
+    wave.starts_at = wave.starts_at or slot.starts_at
+    if holding.reason(plan, facts) is None:
+        wave.state = "due"
+        ctx.send(BeginWave(to=wave.id, ends_at=slot.ends_at))
+    return facts
+
+
+def _end_of_waves(plan: Plan, ctx: Context) -> None:
+    failed = [wave for wave in plan.of_round() if wave.failed]
+    if failed:
+        count = sum(wave.failed for wave in failed)
+        reason = f"{count} target{'s' if count > 1 else ''} failed, which the policy tolerates: " + "; ".join(
+            f"wave {wave.number} ({wave.group}): {wave.error or 'see its results'}" for wave in failed
+        )
+        endings.finish(plan, Ending(outcome="failed", by="planning", reason=reason), ctx)
+    elif plan.state == "scheduled":
+        endings.nothing_left(plan, ctx)
+    else:
+        endings.complete(plan, ctx)
+
+
+async def _follow_up(plan: Plan, wave: PlannedWave, ctx: Context) -> None:
+    document = await ctx.read(Wave, wave.id)
+    group = await ctx.read(KnownGroup, wave.group)
+    if document is not None and group is not None and document.not_started and plan.ending is None:
+        wave.followed_up = True
+        opening.follow_up(plan, wave, document.not_started, group, ctx)
+
+
+def _after_failure(plan: Plan, wave: PlannedWave, ctx: Context) -> None:
+    """End the round, after the verified waves were rolled back too if the policy wants that: newest first."""
+    if plan.undoing is None:
+        plan.error = f"wave {wave.number} ({wave.group}): {wave.error}"
+        if wave.roll_back_all:
+            plan.undoing = plan.error
+    verified = [each for each in plan.of_round() if each.state == "verified"]
+    if plan.undoing is not None and verified:
+        newest = verified[-1]
+        if plan.state == "rolling-out":
+            plan.move("wave-failed")
+        newest.state = "rolling-back"
+        ctx.send(RollBackWave(to=newest.id, reason=plan.undoing))
+        return
+    plan.ending = Ending(outcome="failed", by="planning", reason=plan.error or "a wave failed")
+
+
+def _give_up_test(plan: Plan, ctx: Context) -> None:
+    if plan.step_began_at is None:
+        return
+    limit = test_limit(plan.environments, plan.longest_timeout)
+    if ctx.deadline_passed(plan.step_began_at, limit):
+        reason = f"timed out: the test did not end within {limit}"
+        endings.end_when_idle(plan, Ending(outcome="failed", by="planning", reason=reason), ctx)
+
+
+async def _approve_if_enough(plan: Plan, ctx: Context) -> None:
+    if approvals.missing(plan.approval, plan.approvals):
+        return
+    automatic = plan.approval == "automatic"
+    who = ("policy",) if automatic else tuple(yes.who for yes in plan.approvals)
+    reason = (
+        "the policies of its groups approve by themselves"
+        if automatic
+        else "; ".join(f"{yes.who}: {yes.reason}" for yes in plan.approvals)
+    )
+    plan.move("approved")
+    ctx.emit(
+        UpdateApproved(
+            **progress.identity(plan), round=plan.round, approved_by=who, automatic=automatic, reason=reason
+        )
+    )
+    await _supersede_others(plan, ctx)
+
+
+async def _supersede_others(plan: Plan, ctx: Context) -> None:
+    """Hold all live versions of the component against each other, now that this one is approved."""
+    others = await ctx.find(Plan, f"component:{plan.head.component}")
+    standing = {other.id: other for other in others if other.assessment and other.ending is None}
+    standing[plan.id] = plan
+    if len(standing) == 1:
+        return
+    for older, newer in superseded([_candidate(each) for each in standing.values()]).items():
+        version = standing[newer].head.version
+        if older == plan.id:
+            cancel(plan, supersession_by(newer, version))
+            if plan.ending is not None:
+                endings.end_when_idle(plan, plan.ending, ctx)
+        else:
+            ctx.send(Supersede(to=older, by=newer, by_version=version))
+
+
+def _candidate(plan: Plan) -> Candidate:
+    gone = ("cancelled", "failed", "rolled-back")
+    approved = plan.state in ("scheduled", "rolling-out")
+    return Candidate(
+        update_id=plan.id,
+        component=plan.head.component,
+        version=plan.head.version,
+        advisories=frozenset(plan.head.advisories),
+        approved=approved,
+        starts_at=next((wave.starts_at for wave in plan.of_round() if wave.state not in gone), None),
+        next_start=plan.first_start(),
+        groups_left=frozenset(wave.group for wave in plan.of_round() if wave.state == "planned"),
+        groups=frozenset(wave.group for wave in plan.of_round() if wave.state not in gone),
+    )
+
+
+def _test_ends_at(plan: Plan, ctx: Context) -> datetime | None:
+    if plan.state != "testing" or plan.step_began_at is None:
+        return None
+    return max(plan.step_began_at + test_limit(plan.environments, plan.longest_timeout), ctx.now + LOOK_AGAIN)
+
+
+def _window_turns_at(plan: Plan, facts: Facts) -> datetime | None:
+    """When the next wave's window opens, or closes without it."""
+    wave = plan.next_wave()
+    if wave is None or plan.state not in ("scheduled", "rolling-out") or plan.pause or facts.halt:
+        return None
+    times = [time for time in (wave.starts_at, wave.ends_at) if time is not None and time > facts.now]
+    return min(times, default=None)

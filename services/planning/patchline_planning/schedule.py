@@ -1,0 +1,62 @@
+"""When waves start: each in the first window of its group after the wave before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from patchline_kit.context import Context
+from patchline_planning.fleet import KnownGroup
+from patchline_planning.messages import ReplanWave
+from patchline_planning.plan import Plan, PlannedWave
+from patchline_planning.windows import Slot
+from patchline_schemas.values import Urgency
+
+
+async def known_groups(names: Iterable[str], ctx: Context) -> dict[str, KnownGroup]:
+    """The groups by name. Raises :class:`LookupError` for one that the fleet file never had."""
+    found = {}
+    for name in sorted(set(names)):
+        group = await ctx.read(KnownGroup, name)
+        if group is None:
+            raise LookupError(f"the group {name} was never registered")
+        found[name] = group
+    return found
+
+
+def place(plan: Plan, groups: Mapping[str, KnownGroup], ctx: Context) -> None:
+    """Give every wave that has not started its time; announce those again whose time changes."""
+    after = ctx.now
+    for wave in plan.of_round():
+        if wave.state != "planned":
+            continue
+        slot = _slot_of(wave, groups[wave.group], after, ctx.now, plan.head.urgency)
+        changed = (wave.starts_at, wave.ends_at) != ((slot.starts_at, slot.ends_at) if slot else (None, None))
+        put(wave, slot)
+        if changed and wave.opened:
+            ctx.send(
+                ReplanWave(to=wave.id, revision=plan.revision, starts_at=wave.starts_at, ends_at=wave.ends_at)
+            )
+        if slot is not None:
+            after = max(after, slot.starts_at + wave.soak)
+
+
+def put(wave: PlannedWave, slot: Slot | None) -> None:
+    """Write a slot into a wave; None: no window is in sight."""
+    wave.starts_at = slot.starts_at if slot else None
+    wave.ends_at = slot.ends_at if slot else None
+    wave.cause = slot.cause if slot else "window"
+
+
+def _slot_of(
+    wave: PlannedWave, group: KnownGroup, after: datetime, now: datetime, urgency: Urgency | None
+) -> Slot | None:
+    """A wave keeps its time as long as that is right, not over, and no later than need be."""
+    given = wave.notice_given_at or now
+    first = group.slot(after, notice_given_at=given, urgency=urgency)
+    if first is None or wave.starts_at is None or first.starts_at < wave.starts_at:
+        return first
+    again = group.slot(wave.starts_at, notice_given_at=given, urgency=urgency)
+    if again is None or again.starts_at != wave.starts_at:
+        return first
+    return again if again.ends_at is None or after < again.ends_at else first

@@ -1,0 +1,181 @@
+"""The course of a wave's life, step by step. Each function changes the wave in hand and tells its plan."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from patchline_kit.context import Context
+from patchline_planning import deadlines
+from patchline_planning.messages import OpenWave, ReleaseTarget, ReplanWave
+from patchline_planning.wave import Wave
+from patchline_planning.wave_failures import fail, faulty, give_up, need_person, request_rollback, touched
+from patchline_planning.wave_targets import ask_for_targets, release_targets
+from patchline_schemas.waves import WaveCancelled, WaveDeployed, WaveDue, WavePlanned
+
+DOWNTIME = timedelta(minutes=1)
+"""What a target's restart is expected to take, for the notice."""
+LOOK_AGAIN = timedelta(seconds=30)
+
+
+def opened(message: OpenWave) -> Wave:
+    """The wave that a plan wants."""
+    return Wave(
+        id=message.to,
+        order=message.order.model_copy(update={"window_ends_at": message.ends_at}),
+        targets=message.targets,
+        starts_at=message.starts_at,
+        ends_at=message.ends_at,
+        priority=message.priority,
+    )
+
+
+def announce(wave: Wave, ctx: Context) -> None:
+    """Say, the first time or again, when the wave is planned and for which targets."""
+    wave.announcements += 1
+    ctx.emit(
+        WavePlanned(
+            order=wave.order,
+            starts_at=wave.starts_at,
+            ends_at=wave.ends_at,
+            targets=wave.targets,
+            expected_downtime=DOWNTIME if wave.order.restart_required else None,
+        ),
+        part=f"{wave.id}/{wave.announcements}",
+    )
+
+
+def replan(wave: Wave, message: ReplanWave, ctx: Context) -> None:
+    """Take new times or fewer targets, as long as the wave has not started."""
+    if wave.state != "planned":
+        return
+    fresh = {target.target_id: target for target in message.refresh}
+    wave.targets = tuple(
+        fresh.get(target.target_id, target) for target in wave.targets if target.target_id not in message.drop
+    )
+    wave.starts_at, wave.ends_at = message.starts_at, message.ends_at
+    wave.order = wave.order.model_copy(
+        update={"revision": message.revision, "window_ends_at": message.ends_at}
+    )
+    if not wave.targets:
+        drop(wave, "no target of it needs the update any more", ctx)
+        return
+    announce(wave, ctx)
+
+
+def start(wave: Wave, ctx: Context) -> None:
+    """The wave owns its targets: say that it is due, unless its window has ended while it waited."""
+    if wave.ends_at is not None and ctx.now >= wave.ends_at:
+        stand_down(wave, ctx)
+        return
+    wave.move("targets-owned")
+    ctx.emit(WaveDue(order=wave.order, targets=wave.targets), part=wave.id)
+    wave.begin_step(ctx.now, deadlines.step_limit(*wave.size()))
+    ctx.send(wave.moved())
+
+
+def stand_down(wave: Wave, ctx: Context) -> None:
+    """Go back to planned without having started."""
+    release_targets(wave, ctx)
+    wave.move("stood-down")
+    wave.idle()
+    ctx.send(wave.moved())
+
+
+def drop(wave: Wave, reason: str, ctx: Context) -> None:
+    """End a wave that has not started."""
+    release_targets(wave, ctx)
+    wave.move("dropped")
+    wave.idle()
+    ctx.emit(WaveCancelled(order=wave.order, reason=reason), part=wave.id)
+    ctx.send(wave.moved())
+
+
+def begin(wave: Wave, ends_at: datetime | None, ctx: Context) -> None:
+    """It is the wave's turn: ask for its targets, but not past the end of its window."""
+    wave.move("turn-came")
+    wave.ends_at = ends_at
+    wave.order = wave.order.model_copy(update={"window_ends_at": ends_at})
+    wave.wake_at = ends_at
+    ask_for_targets(wave, wave.ids(), ctx)
+    ctx.send(wave.moved())
+
+
+def owned(wave: Wave, attempt: int, ctx: Context) -> None:
+    """The chain of gates is through: start, or roll back. One that nobody waits for is undone."""
+    if wave.gates != "asking" or wave.attempt != attempt:
+        if wave.gates == "none" or wave.attempt > attempt:
+            for target_id in wave.ids():
+                ctx.send(ReleaseTarget(to=target_id, wave_id=wave.id, attempt=attempt))
+        return
+    wave.gates, wave.waits_for = "owned", None
+    if wave.state == "due":
+        start(wave, ctx)
+    else:
+        request_rollback(wave, ctx)
+        ctx.send(wave.moved())
+
+
+def go_on(wave: Wave, trigger: str, ctx: Context) -> None:
+    """The next step begins."""
+    wave.move(trigger)
+    limit = deadlines.step_limit(*wave.size())
+    wave.begin_step(ctx.now, limit + (wave.order.soak if wave.state == "soaking" else timedelta(0)))
+    ctx.send(wave.moved())
+
+
+def deployed(wave: Wave, event: WaveDeployed, ctx: Context) -> None:
+    """The version is installed on what was started; if nothing was, there is nothing to verify."""
+    wave.changed = touched(event.results)
+    wave.not_started = event.not_started
+    wave.failed = faulty(event.results)
+    errors = [result.error for result in event.results if result.target_id in wave.failed and result.error]
+    wave.error = "; ".join(errors[:3]) or None
+    if event.results:
+        go_on(wave, "deployed", ctx)
+        return
+    for trigger in ("deployed", "checks-passed", "verified"):
+        wave.move(trigger)
+    release_targets(wave, ctx)
+    wave.idle()
+    ctx.send(wave.moved())
+
+
+def soak(wave: Wave, ctx: Context) -> None:
+    """The checks passed: watch on, without owning the targets."""
+    release_targets(wave, ctx)
+    go_on(wave, "checks-passed", ctx)
+
+
+def verified(wave: Wave, ctx: Context) -> None:
+    """The wave has ended well."""
+    wave.move("verified")
+    wave.idle()
+    ctx.send(wave.moved())
+
+
+def time_out(wave: Wave, ctx: Context) -> None:
+    """What a missed limit means in the wave's state. An open step that has time left is looked at again."""
+    if wave.state == "due" and wave.ends_at is not None and ctx.now >= wave.ends_at:
+        stand_down(wave, ctx)
+        return
+    if wave.began_at is None:
+        return
+    if not ctx.deadline_passed(wave.began_at, wave.limit):
+        wave.wake_at = max(wave.began_at + wave.limit, ctx.now + LOOK_AGAIN)
+        return
+    error = f"timed out: {_STEP_NAMES[wave.state]} did not end within {wave.limit}"
+    if wave.state == "backing-up":
+        give_up(wave, error, ctx)
+    elif wave.state == "rolling-back":
+        need_person(wave, error, ctx)
+    else:
+        fail(wave, error, wave.changed or wave.ids(), ctx)
+
+
+_STEP_NAMES = {
+    "backing-up": "the backup",
+    "deploying": "the deployment",
+    "verifying": "the verification",
+    "soaking": "the soak",
+    "rolling-back": "the rollback",
+}
