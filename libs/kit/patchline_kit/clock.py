@@ -55,6 +55,9 @@ class ManualClock:
 
     async def sleep(self, seconds: float) -> None:
         """Return once the clock was moved far enough."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sleepers.append((self._elapsed + seconds, future))
         await future

@@ -17,6 +17,7 @@ from patchline_kit.documents import Document
 from patchline_kit.measures import Measures
 from patchline_kit.service import Service
 from patchline_kit.store.port import Save, Saved, Store, Stored
+from patchline_kit.turns import Turns
 
 D = TypeVar("D", bound=Document)
 R = TypeVar("R")
@@ -99,6 +100,8 @@ class Core:
         self.log = logging.getLogger(f"patchline.{service.name}")
         self.resources: Mapping[type[Any], object] = {}
         self.activity = Activity()
+        self.turns = Turns()
+        """At documents, for units of work in this process: they do not conflict with each other."""
         self.changes = Changes()
         self.uptime = Uptime()
         self.on_saved: list[Callable[[Save, Saved], None]] = []
@@ -136,7 +139,7 @@ class Core:
         """The service's settings. Raises :class:`TypeError` if they are of another class."""
         if not isinstance(self.settings, kind):
             raise TypeError(
-                f"{self.service.name} runs with settings of {type(self.settings).__name__}, not {kind.__name__}"
+                f"{self.service.name} runs with {type(self.settings).__name__}, not with {kind.__name__}"
             )
         return self.settings
 

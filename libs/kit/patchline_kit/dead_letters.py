@@ -61,8 +61,8 @@ class DeadLetters:
         limit = self._core.service.retry.dead_letters_in_a_row
         if self._in_a_row >= limit:
             self.stopped = (
-                f"{limit} records in a row became dead letters, the last because: {reason}. The service takes no"
-                " more until it is started again; `patchline dead-letters list` shows them"
+                f"{limit} records in a row became dead letters, the last because: {reason}. The service takes"
+                " no more until it is started again; `patchline dead-letters list` shows them"
             )
             self._core.log.error("%s stops: %s", self._core.service.name, self.stopped)
             raise TooManyDeadLetters(self.stopped)

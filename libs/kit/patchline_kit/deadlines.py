@@ -1,10 +1,12 @@
-"""When a deadline has really passed: only time in which the service was up and had heard everything counts."""
+"""When a deadline has really passed: only time in which the service was up and had heard all counts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from pydantic import Field
 
 from patchline_kit.documents import Document
 
@@ -22,7 +24,7 @@ class Alive(Document, collection="_alive"):
     """When the service was last up, and when it was not."""
 
     last_seen: datetime
-    outages: list[Outage] = []
+    outages: list[Outage] = Field(default_factory=list)
 
 
 @dataclass(slots=True)

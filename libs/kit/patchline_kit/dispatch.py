@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 
 from patchline_kit.core import Core
 from patchline_kit.dead_letters import DeadLetters
@@ -13,6 +12,7 @@ from patchline_kit.outcomes import Poison
 from patchline_kit.records import Job, job_of_message, jobs_of_record
 from patchline_kit.store.port import Pending
 from patchline_kit.transport.port import Received
+from patchline_kit.turns import Turns
 from patchline_schemas import EnvelopeError
 from patchline_schemas.envelope import URGENT_SUFFIX, read_envelope
 
@@ -27,7 +27,7 @@ class Dispatch:
         self._core = core
         self._handling = handling
         self._dead_letters = dead_letters
-        self._receivers = _Turns()
+        self._receivers = Turns()
 
     async def batch(self, records: Sequence[Received]) -> None:
         """Handle ``records``; on return each is stored, parked or a dead letter.
@@ -55,7 +55,10 @@ class Dispatch:
                 raise result
 
     async def message(self, pending: Pending) -> None:
-        """Handle a local message; on return it is handled, parked or a dead letter. Raises as :meth:`batch`."""
+        """Handle a local message; on return it is handled, parked or a dead letter.
+
+        Raises as :meth:`batch`.
+        """
         try:
             job = job_of_message(self._core.service, pending)
         except Poison as poison:
@@ -86,28 +89,6 @@ class Dispatch:
             event_id=event_id,
             first_failed_at=self._core.clock.now(),
         )
-
-
-class _Turns:
-    """A lock per name that exists only while somebody uses it."""
-
-    def __init__(self) -> None:
-        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
-
-    @asynccontextmanager
-    async def turn(self, name: str) -> AsyncIterator[None]:
-        lock, users = self._locks.get(name, (None, 0))
-        lock = lock or asyncio.Lock()
-        self._locks[name] = (lock, users + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, users = self._locks[name]
-            if users == 1:
-                del self._locks[name]
-            else:
-                self._locks[name] = (lock, users - 1)
 
 
 def _event_id(source: Received | Pending) -> str | None:

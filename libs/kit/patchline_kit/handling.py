@@ -175,13 +175,14 @@ class Handling:
 
 
 async def _run(handler: Callable[[Any, Unit], Awaitable[None]], argument: Any, unit: Unit) -> None:
-    try:
-        await handler(argument, unit)
-    except Stale as stale:
-        unit.log.debug("stale: %s", stale)
-        await unit.note()
-    else:
-        await unit.commit()
+    async with unit:
+        try:
+            await handler(argument, unit)
+        except Stale as stale:
+            unit.log.debug("stale: %s", stale)
+            await unit.note()
+        else:
+            await unit.commit()
 
 
 def _waits_for(error: Exception) -> tuple[str, str] | None:

@@ -86,13 +86,12 @@ def job_of_message(service: Service, pending: Pending) -> Job:
     """The call that delivers a local message. Raises :class:`Poison` if it cannot be read."""
     headers = dict(pending.outgoing.headers)
     name = headers.get(MESSAGE_HEADER, b"").decode()
-    for kind, handler in service.messages.items():
-        if kind.NAME == name:
-            break
-    else:
+    found = next((kind for kind in service.messages if name == kind.NAME), None)
+    if found is None:
         raise Poison(f"{service.name} has no handler for the local message {name!r}")
+    handler = service.messages[found]
     try:
-        message = kind.model_validate_json(pending.outgoing.value)
+        message = found.model_validate_json(pending.outgoing.value)
     except ValueError as error:
         raise Poison(f"the local message {name} cannot be read: {error}") from error
     trigger = Trigger(

@@ -231,7 +231,7 @@ class Relay:
                 self._queues.pop(document, None)
 
     async def _load(self, document: DocumentKey) -> None:
-        """Merge what the store holds of a document into its queue; what was sent but not cleared stays out."""
+        """Merge what the store holds of a document into its queue; what is sent but not cleared stays out."""
         self._reload.discard(document)
         after, found = 0, {}
         while entries := await self._core.store.pending(document=document, after=after):
@@ -289,7 +289,7 @@ class Relay:
 
 
 def _first_run(queue: deque[Pending]) -> list[Pending]:
-    """The entries at the head that may go at once: of one topic and key, or messages to different receivers."""
+    """The entries at the head that may go together: of one topic and key, or to different receivers."""
     first = queue[0].outgoing
     run: list[Pending] = []
     receivers: set[bytes] = set()

@@ -258,7 +258,7 @@ class Runtime:
             await batch
         except StoreError as error:
             if self._store_trouble is None:
-                self._core.log.error("%s takes no records: %s", self.service.name, error)
+                self._core.log.warning("%s takes no records: %s", self.service.name, error)
             self._store_trouble = str(error)
             await asyncio.sleep(STORE_BACKOFF_SECONDS)
             raise

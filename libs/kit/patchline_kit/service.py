@@ -124,7 +124,7 @@ class Service:
         return register
 
     def at_start(self, handler: Callable[[Context], Awaitable[None]]) -> Callable[[Context], Awaitable[None]]:
-        """Register what happens each time a replica starts, such as making sure that a timer document exists."""
+        """Register what happens each time a replica starts, such as making a timer document if need be."""
         self.starters.append(handler)
         return handler
 

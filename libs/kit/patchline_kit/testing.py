@@ -1,4 +1,4 @@
-"""Run services in a test as they run for real: on the embedded log and the SQLite store, with a clock by hand.
+"""Run services in a test as they run for real, on the embedded log and the SQLite store, with a manual clock.
 
 ::
 
@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -50,6 +50,7 @@ class Recording:
     def __init__(self) -> None:
         self.records: list[WireRecord] = []
         self.inner: Transport | None = None
+        self._in_hand: set[asyncio.Future[None]] = set()
 
     async def start(self) -> None:
         """Start the wrapped transport."""
@@ -68,7 +69,21 @@ class Recording:
         self, group: str, topics: Sequence[str], handler: BatchHandler, *, from_end: bool = False
     ) -> Subscription:
         """Subscribe at the wrapped transport."""
-        return await self._opened().subscribe(group, topics, handler, from_end=from_end)
+
+        async def watched(records: Sequence[Received]) -> None:
+            batch = asyncio.ensure_future(handler(records))
+            self._in_hand.add(batch)
+            try:
+                await batch
+            finally:
+                self._in_hand.discard(batch)
+
+        return await self._opened().subscribe(group, topics, watched, from_end=from_end)
+
+    def drop(self) -> None:
+        """Let nothing that is in hand be committed any more."""
+        for batch in self._in_hand:
+            batch.cancel()
 
     async def read(self, topic: str, *, after: int | None = None, limit: int = 100) -> Sequence[Received]:
         """Read from the wrapped transport."""
@@ -85,7 +100,8 @@ class SystemHarness:
 
     ``resources`` and ``settings`` are by service name. With a clock of its own (a :class:`ManualClock` at
     :data:`BEGINNING`) only :meth:`advance` moves time. An exception of a handler that is no outcome fails
-    the test at the next :meth:`settle`, unless ``tolerate_errors``.
+    the test at the next :meth:`settle`, unless ``tolerate_errors``. ``transport`` makes another one than the
+    embedded log.
     """
 
     def __init__(
@@ -97,6 +113,7 @@ class SystemHarness:
         resources: Mapping[str, Mapping[type[Any], object]] | None = None,
         settings: Mapping[str, object] | None = None,
         tolerate_errors: bool = False,
+        transport: Callable[[], Transport] | None = None,
     ) -> None:
         self.services = {service.name: service for service in services}
         self.clock: Clock = clock or ManualClock(BEGINNING)
@@ -106,6 +123,7 @@ class SystemHarness:
         self._resources = resources or {}
         self._settings = settings or {}
         self._tolerate_errors = tolerate_errors
+        self._make_transport = transport or self._embedded
         self._activity = Activity()
         self._database: SqliteDatabase | None = None
 
@@ -118,7 +136,7 @@ class SystemHarness:
 
     async def start(self) -> None:
         """Start every service on what lies in the folder."""
-        self.transport.inner = EmbeddedTransport(self._folder / "log.db", clock=self.clock)
+        self.transport.inner = self._make_transport()
         await self.transport.start()
         self._database = SqliteDatabase(self._folder / "store.db")
         for name, service in self.services.items():
@@ -143,6 +161,7 @@ class SystemHarness:
 
     async def kill(self) -> None:
         """Drop everything as ``kill -9`` would; :meth:`start` goes on from the same files."""
+        self.transport.drop()
         for runtime in self.runtimes.values():
             await runtime.kill()
         await self._close()
@@ -230,18 +249,24 @@ class SystemHarness:
     async def parked(self) -> list[Parked]:
         """What the services have set aside."""
         return [
-            parked for runtime in self.runtimes.values() for parked in await runtime.core.store.parked(limit=10_000)
+            parked
+            for runtime in self.runtimes.values()
+            for parked in await runtime.core.store.parked(limit=10_000)
         ]
 
     async def document(self, kind: type[D], id: str, *, service: str | None = None) -> D | None:
         """A document, wherever it lies or in ``service``. Raises :class:`LookupError` if several have one."""
         names = [service] if service is not None else list(self.runtimes)
-        found = [document for name in names if (document := await self.handle(name).read(kind, id)) is not None]
+        found = [
+            document for name in names if (document := await self.handle(name).read(kind, id)) is not None
+        ]
         if len(found) > 1:
             raise LookupError(f"several services have {kind.__name__} {id}: name one")
         return found[0] if found else None
 
-    async def documents(self, kind: type[D], tag: str | None = None, *, service: str | None = None) -> list[D]:
+    async def documents(
+        self, kind: type[D], tag: str | None = None, *, service: str | None = None
+    ) -> list[D]:
         """Documents by tag, by ascending id (at most 10,000)."""
         names = [service] if service is not None else list(self.runtimes)
         return [
@@ -268,6 +293,9 @@ class SystemHarness:
                 step, error = runtime.core.unexpected[0]
                 raise AssertionError(f"{name}: {step} failed: {type(error).__name__}: {error}") from error
 
+    def _embedded(self) -> Transport:
+        return EmbeddedTransport(self._folder / "log.db", clock=self.clock)
+
     async def _close(self) -> None:
         await self.transport.stop()
         if self._database is not None:
@@ -286,6 +314,7 @@ class ServiceHarness(SystemHarness):
         resources: Mapping[type[Any], object] | None = None,
         settings: object | None = None,
         tolerate_errors: bool = False,
+        transport: Callable[[], Transport] | None = None,
     ) -> None:
         super().__init__(
             [service],
@@ -294,6 +323,7 @@ class ServiceHarness(SystemHarness):
             resources={service.name: resources or {}},
             settings={service.name: settings},
             tolerate_errors=tolerate_errors,
+            transport=transport,
         )
         self.service = service
 

@@ -1,11 +1,15 @@
-"""The unit of work: one call of one handler over one document. Implements :class:`patchline_kit.context.Context`."""
+"""The unit of work: one call of one handler over one document.
+
+Implements :class:`patchline_kit.context.Context`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
 
 from opentelemetry import trace
 
@@ -41,7 +45,11 @@ class Trigger:
 
 
 class Unit:
-    """See :class:`patchline_kit.context.Context`; :meth:`commit` is called when the handler has returned."""
+    """See :class:`patchline_kit.context.Context`.
+
+    Used as an async context manager: what it has loaded is its own in this process until the block ends
+    (but for woken documents, whose handlers work long). :meth:`commit` is called when the handler returned.
+    """
 
     def __init__(self, core: Core, trigger: Trigger) -> None:
         self._core = core
@@ -54,11 +62,19 @@ class Unit:
         self._outgoing: list[Outgoing] = []
         self._emitted: set[str] = set()
         self._sent: dict[tuple[str, str], int] = {}
+        self._turn = AsyncExitStack()
+        self._has_turn = False
         self.log = core.log
         self.envelope = trigger.envelope
         self.record = trigger.record
         self.cause_id = trigger.cause_id or trigger.id
         self.fence = trigger.fence
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._turn.aclose()
 
     @property
     def now(self) -> datetime:
@@ -75,6 +91,9 @@ class Unit:
         key = self._take(kind, id)
         if isinstance(self._document, kind):
             return self._document
+        if not self._has_turn:
+            await self._turn.enter_async_context(self._core.turns.turn(key))
+            self._has_turn = True
         inbox_id = self._trigger.inbox_id
         if inbox_id is not None and await self._core.store.handled(*key, inbox_id):
             raise AlreadyHandled(f"{'/'.join(key)} has handled {inbox_id}")

@@ -11,8 +11,6 @@ from patchline_kit.deadlines import ALIVE_EVERY, ALIVE_ID, OUTAGE_FROM, Alive, w
 from patchline_kit.store.port import Save, StoreError, VersionConflict
 from patchline_kit.transport.port import Lag, TransportError
 
-FRESH_FOR = timedelta(seconds=1)
-"""A look at the lag is not repeated before that."""
 FIRST_LOOKS_SECONDS = 0.1
 """Real time between looks until the service has caught up."""
 INBOX_KEPT = timedelta(days=14)
@@ -47,9 +45,9 @@ class UptimeKeeper:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def hear(self) -> None:
-        """Find out how far the topics are handled, unless that was asked a moment ago."""
+        """Find out how far the topics are handled, unless that was asked at this very instant."""
         uptime, now = self._core.uptime, self._core.clock.now()
-        if uptime.heard_until is not None and now - uptime.heard_until < FRESH_FOR:
+        if uptime.heard_until == now:
             return
         try:
             lag = await self._lag()

@@ -89,7 +89,7 @@ class Saved:
     pending: tuple[Pending, ...] = ()
     """What the save put into the outbox, in order."""
     earlier: tuple[int, ...] = ()
-    """Sequences of older entries of the same document that are not cleared yet (at most :data:`EARLIER_SHOWN`)."""
+    """Sequences of the document's older entries that are not cleared yet (at most :data:`EARLIER_SHOWN`)."""
     released: int = 0
     """How many parked records waited for this document and are due now."""
 
@@ -203,7 +203,10 @@ class Store(Protocol):
     async def claim_due(
         self, collections: Sequence[str], now: datetime, owner: str, limit: int
     ) -> Sequence[Claim]:
-        """Take up to ``limit`` unclaimed documents with ``wake_at <= now``, highest priority, then oldest first."""
+        """Take up to ``limit`` unclaimed documents with ``wake_at <= now``.
+
+        Those of the highest priority come first, then those due the longest.
+        """
 
     async def next_wake(self, collections: Sequence[str]) -> datetime | None:
         """The earliest ``wake_at`` of an unclaimed document."""

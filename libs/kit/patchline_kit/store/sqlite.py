@@ -29,9 +29,10 @@ ALL = ""
 
 
 class SqliteStore(SqliteClaims, SqliteLanes):
-    """Documents of one service in a :class:`SqliteDatabase`; implements :class:`patchline_kit.store.port.Store`.
+    """Documents of one service in a :class:`SqliteDatabase`.
 
-    Several stores share a database. Closing a store closes nothing: the database's owner does that.
+    Implements :class:`patchline_kit.store.port.Store`. Several stores share a database, so closing one closes
+    nothing: the database's owner does that.
     """
 
     async def load(self, collection: str, id: str) -> Stored | None:
@@ -65,7 +66,7 @@ class SqliteStore(SqliteClaims, SqliteLanes):
             _row, version = _current(connection, self._service, collection, id)
             if version != expected_version:
                 raise VersionConflict(f"{collection}/{id} is at {version}, not at {expected_version}")
-            _remember(connection, self._service, collection, id, record_id, micros(at))
+            _remember(connection, (self._service, collection, id, record_id), micros(at))
 
         await self._database.write(note)
 
@@ -144,7 +145,7 @@ def _save(connection: sqlite3.Connection, service: str, save: Save) -> Saved:
     at = micros(save.at or datetime.now(UTC))
     _write_document(connection, service, save, row, at)
     if save.handled is not None:
-        _remember(connection, service, collection, id_, save.handled, at)
+        _remember(connection, (service, collection, id_, save.handled), at)
     earlier: tuple[int, ...] = ()
     if save.outgoing:
         earlier = tuple(
@@ -184,15 +185,23 @@ def _write_document(
     wake_at = None if save.wake_at is None else micros(save.wake_at)
     old_tags: list[str] = json.loads(row[2]) if row else []
     new_tags: list[str] = sorted(save.tags) if save.body is not None else []
+    content = (
+        save.body,
+        json.dumps(new_tags),
+        save.traceparent,
+        save.cause_id,
+        at,
+        wake_at,
+        save.wake_priority,
+    )
     if save.body is None:
         if row is not None:
             connection.execute("DELETE FROM documents WHERE rowid = ?", (row[0],))
     elif row is None:
         connection.execute(
-            "INSERT INTO documents (service, collection, id, version, body, tags, traceparent, cause_id, saved_at,"
-            " wake_at, wake_priority) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)",
-            (service, save.collection, save.id, save.body, json.dumps(new_tags), save.traceparent)
-            + (save.cause_id, at, wake_at, save.wake_priority),
+            "INSERT INTO documents (body, tags, traceparent, cause_id, saved_at, wake_at, wake_priority,"
+            " version, service, collection, id) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?)",
+            (*content, service, save.collection, save.id),
         )
     else:
         connection.execute(
@@ -200,8 +209,7 @@ def _write_document(
             " saved_at = ?, wake_at = ?, wake_priority = ?"
             + (", owner = NULL, claimed_wake_at = NULL, attempts = 0" if save.release else "")
             + " WHERE rowid = ?",
-            (save.body, json.dumps(new_tags), save.traceparent, save.cause_id, at)
-            + (wake_at, save.wake_priority, row[0]),
+            (*content, row[0]),
         )
     gone = [tag for tag in old_tags if tag not in save.tags or save.body is None]
     came = [tag for tag in new_tags if tag not in old_tags]
@@ -231,12 +239,14 @@ def _add(connection: sqlite3.Connection, service: str, collection: str, tags: It
 
 
 def _enqueue(connection: sqlite3.Connection, service: str, save: Save) -> Iterable[Pending]:
+    document = (service, save.collection, save.id)
+    origin = (save.cause_id, save.traceparent)
     for outgoing in save.outgoing:
+        headers = dump_headers(outgoing.headers)
         cursor = connection.execute(
             "INSERT INTO outbox (service, collection, id, event_id, topic, key, headers, value, cause_id,"
             " traceparent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (service, save.collection, save.id, outgoing.id, outgoing.topic, outgoing.key)
-            + (dump_headers(outgoing.headers), outgoing.value, save.cause_id, save.traceparent),
+            (*document, outgoing.id, outgoing.topic, outgoing.key, headers, outgoing.value, *origin),
         )
         yield Pending(
             collection=save.collection,
@@ -259,10 +269,7 @@ def _refuse_handled(
         raise AlreadyHandled(f"{collection}/{id_} has handled {record_id}")
 
 
-def _remember(
-    connection: sqlite3.Connection, service: str, collection: str, id_: str, record_id: str, at: int
-) -> None:
+def _remember(connection: sqlite3.Connection, entry: tuple[str, str, str, str], at: int) -> None:
     connection.execute(
-        "INSERT INTO inbox (service, collection, id, record_id, at) VALUES (?, ?, ?, ?, ?)",
-        (service, collection, id_, record_id, at),
+        "INSERT INTO inbox (service, collection, id, record_id, at) VALUES (?, ?, ?, ?, ?)", (*entry, at)
     )

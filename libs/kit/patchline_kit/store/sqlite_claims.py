@@ -21,12 +21,14 @@ class SqliteClaims(Part):
     async def claim_due(
         self, collections: Sequence[str], now: datetime, owner: str, limit: int
     ) -> Sequence[Claim]:
-        """Take up to ``limit`` unclaimed documents with ``wake_at <= now``, highest priority, then oldest first."""
+        """See :meth:`patchline_kit.store.port.Store.claim_due`."""
         earliest = await self.next_wake(collections)
         if earliest is None or earliest > now:
             return ()
         return await self._database.write(
-            lambda connection: _claim(connection, self._service, collections, micros(now), owner, limit)
+            lambda connection: _claim(
+                connection, self._service, collections, now=micros(now), owner=owner, limit=limit
+            )
         )
 
     async def next_wake(self, collections: Sequence[str]) -> datetime | None:
@@ -132,6 +134,7 @@ def _claim(
     connection: sqlite3.Connection,
     service: str,
     collections: Sequence[str],
+    *,
     now: int,
     owner: str,
     limit: int,

@@ -106,6 +106,8 @@ class SqliteDatabase:
             raise StoreError(f"{path} cannot be opened as Patchline's store: {error}") from error
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._closed = False
+        self.commits = 0
+        """Transactions so far."""
         self._thread = threading.Thread(target=self._write_forever, name=f"store {path.name}", daemon=True)
         self._thread.start()
 
@@ -213,6 +215,7 @@ class SqliteDatabase:
                 except (AlreadyHandled, VersionConflict, FenceLost) as refusal:
                     results.append(refusal)
             connection.execute("COMMIT")
+            self.commits += 1
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

@@ -44,8 +44,8 @@ class SqliteLanes(Part):
 
         def claim(connection: sqlite3.Connection) -> list[Parked]:
             rows = connection.execute(
-                f"SELECT {PARKED} FROM parked WHERE service = ? AND not_before <= ? AND not_before IS NOT NULL"
-                " ORDER BY not_before LIMIT ?",
+                f"SELECT {PARKED} FROM parked WHERE service = ? AND not_before <= ?"
+                " AND not_before IS NOT NULL ORDER BY not_before LIMIT ?",
                 (self._service, micros(now), limit),
             ).fetchall()
             connection.executemany(
@@ -105,8 +105,17 @@ def _park(connection: sqlite3.Connection, service: str, parked: Parked) -> None:
             else " ON CONFLICT DO UPDATE SET not_before = excluded.not_before, attempts = excluded.attempts,"
             " reason = excluded.reason, waits_for = excluded.waits_for"
         ),
-        (service, parked.lane, parked.sequence, parked.record, not_before if heads_the_lane else None)
-        + (parked.attempts, parked.reason, micros(parked.first_failed_at), parked.waits_for),
+        (
+            service,
+            parked.lane,
+            parked.sequence,
+            parked.record,
+            not_before if heads_the_lane else None,
+            parked.attempts,
+            parked.reason,
+            micros(parked.first_failed_at),
+            parked.waits_for,
+        ),
     )
     if first is not None and parked.sequence < first:
         connection.execute(
@@ -121,7 +130,7 @@ def _unpark(connection: sqlite3.Connection, service: str, parked: Parked) -> Non
         (service, parked.lane, parked.sequence),
     )
     connection.execute(
-        "UPDATE parked SET not_before = 0 WHERE service = ? AND lane = ? AND not_before IS NULL AND sequence ="
-        " (SELECT min(sequence) FROM parked WHERE service = ? AND lane = ?)",
+        "UPDATE parked SET not_before = 0 WHERE service = ? AND lane = ? AND not_before IS NULL"
+        " AND sequence = (SELECT min(sequence) FROM parked WHERE service = ? AND lane = ?)",
         (service, parked.lane, service, parked.lane),
     )
