@@ -1,0 +1,87 @@
+"""How this process reaches Kafka, and a record as it comes from there."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import ConsumerRecord
+from faststream.kafka.security import parse_security
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+
+from patchline_kit.settings import ServiceSettings
+from patchline_kit.transport.port import Received, TransportError
+
+SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaConnection:
+    """Where Kafka is and how to prove who we are."""
+
+    bootstrap: tuple[str, ...]
+    security: BaseSecurity | None = None
+
+    @classmethod
+    def of(cls, settings: ServiceSettings) -> KafkaConnection:
+        """The connection that ``settings`` describe.
+
+        Raises :class:`TransportError` for certificates that cannot be used.
+        """
+        servers = tuple(server.strip() for server in (settings.kafka or "").split(",") if server.strip())
+        return cls(servers, _security(settings))
+
+    def options(self) -> dict[str, Any]:
+        """What every aiokafka client is made with."""
+        return {"bootstrap_servers": list(self.bootstrap), **parse_security(self.security)}
+
+    def unreachable(self, error: BaseException) -> TransportError:
+        """``error`` in words, with what to do."""
+        return TransportError(
+            f"Kafka at {','.join(self.bootstrap)} does not answer as it should: {_said(error)}. Is it running"
+            " (`make native` starts one here), and is PATCHLINE_KAFKA its address?"
+        )
+
+
+def received(record: ConsumerRecord, prefix: str) -> Received:
+    """A record as the port shows it: a null value or header is empty."""
+    return Received(
+        topic=record.topic[len(prefix) :],
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key,
+        headers=tuple((name, b"" if raw is None else raw) for name, raw in record.headers),
+        value=record.value or b"",
+        timestamp=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+    )
+
+
+def _security(settings: ServiceSettings) -> BaseSecurity | None:
+    protocol = settings.kafka_security_protocol
+    if protocol == "PLAINTEXT":
+        return None
+    context = None
+    if protocol.endswith("SSL"):
+        try:
+            context = ssl.create_default_context(
+                cafile=str(settings.kafka_ca_file) if settings.kafka_ca_file else None
+            )
+        except OSError as error:
+            raise TransportError(
+                f"PATCHLINE_KAFKA_CA_FILE={settings.kafka_ca_file} cannot be used: {_said(error)}"
+            ) from error
+    if protocol == "SSL":
+        return BaseSecurity(ssl_context=context, use_ssl=True)
+    password = settings.kafka_password.get_secret_value() if settings.kafka_password else ""
+    return SASL[settings.kafka_sasl_mechanism](
+        username=settings.kafka_username or "",
+        password=password,
+        ssl_context=context,
+        use_ssl=context is not None,
+    )
+
+
+def _said(error: BaseException) -> str:
+    return str(error).rstrip(".") or type(error).__name__
