@@ -75,7 +75,9 @@ def decide(
         session.output.data(answer)
     elif not answer["pending"]:
         now = f" It is {answer['state']}." if answer["state"] else ""
-        session.output.line(f"{update_id or 'Everything'}: {answer['effect']}{now}")
+        effect = answer["effect"].rstrip(".")
+        said = f"{update_id}: {effect}." if update_id else f"{effect[:1].upper()}{effect[1:]}."
+        session.output.line(said + now)
         session.output.next(f"patchline update wait {update_id}" if update_id else "patchline updates")
     if answer["pending"]:
         raise Failure(

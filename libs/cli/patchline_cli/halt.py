@@ -1,4 +1,4 @@
-"""``patchline halt``: nothing starts any more."""
+"""``patchline halt`` and ``resume``: nothing starts any more, until it may again."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from patchline_cli.session import Session, command
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the top."""
+    """Add the commands to the top."""
+    command(app, "resume", examples=['patchline resume --as maria --reason "the shop is up again"'])(resume)
     command(app, "halt", examples=['patchline halt --as maria --reason "the shop is down" --yes'])(halt)
 
 
 def halt(
     session: Session,
+    *,
     who: Who,
     reason: Reason,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -31,3 +33,8 @@ def halt(
             raise wrong_use("Halting everything wants --yes where nobody can be asked.", fix="Add --yes.")
         typer.confirm("Halt?", abort=True, err=True)
     decide(session, "/v1/halt", who=who, reason=reason, timeout=timeout)
+
+
+def resume(session: Session, *, who: Who, reason: Reason, timeout: Timeout = "PT30S") -> None:
+    """End a halt: updates go on."""
+    decide(session, "/v1/resume", who=who, reason=reason, timeout=timeout)

@@ -29,15 +29,19 @@ _STATES: Mapping[UpdateState, str] = {
 }
 _RULES: Mapping[str, str] = {
     "inventory-unknown": "it is not known what is installed on the targets",
+    "needs-person": "a rollback failed and somebody has to look",
+    "paused": "a person paused it",
+    "halted": "a person halted everything",
     "approval": "a person has to approve it",
+    "target-owned": "another update is at work on its targets",
+    "soak": "the wave before is still being watched",
+    "notice-required": "its policy wants people told first",
+    "notice": "people have to be told some time ahead",
+    "no-window": "no maintenance window is in sight",
     "window": "its maintenance window is not open",
     "freeze": "a freeze holds",
-    "notice": "people have to be told some time ahead",
-    "target-owned": "another update is at work on its targets",
-    "paused": "a person paused it",
-    "halted": "everything is halted",
-    "retracted": "its vendor withdrew the version",
 }
+"""Planning's rules in words; the rule's own name is always shown too."""
 _NEXT: Mapping[UpdateState, Sequence[str]] = {
     "awaiting-approval": (
         'patchline update approve {id} --as NAME --reason "TEXT"',

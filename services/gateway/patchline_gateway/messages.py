@@ -78,6 +78,16 @@ class TellGroup(Message):
     group: Group
 
 
+class TellFleetFile(Message):
+    """What became of a version of the fleet file."""
+
+    at: datetime
+    revision: int
+    path: str
+    digest: str
+    error: str | None = None
+
+
 class TellNotice(Message):
     """What a contact was told, or could not be."""
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from patchline_gateway.contacts import without_secrets
 from patchline_gateway.messages import (
+    TellFleetFile,
     TellGroup,
     TellInventory,
     TellLetter,
@@ -19,6 +20,7 @@ from patchline_gateway.outcomes import TargetNews
 from patchline_gateway.routing import digest
 from patchline_gateway.views import (
     DeadLetterView,
+    FleetFileView,
     GroupView,
     InventoryView,
     NoticeView,
@@ -123,6 +125,13 @@ def group_told(view: GroupView, news: TellGroup) -> None:
     view.window, view.approval = _window_in_words(group), _approval_in_words(group)
     view.contacts = tuple(without_secrets(contact) for contact in group.contacts)
     view.definition = digest(group)
+
+
+def fleet_file_told(view: FleetFileView, news: TellFleetFile) -> None:
+    """Take in what became of a newer version of the fleet file."""
+    if view.told_at is None or news.at >= view.told_at:
+        view.told_at, view.revision, view.path = news.at, news.revision, news.path
+        view.digest, view.error = news.digest, news.error
 
 
 def _window_in_words(group: Group) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel
 
 from patchline_gateway.messages import (
+    TellFleetFile,
     TellGroup,
     TellInventory,
     TellLetter,
@@ -18,7 +19,7 @@ from patchline_gateway.messages import (
     TellWave,
 )
 from patchline_gateway.outcomes import wave_news
-from patchline_gateway.views import AssessmentSummary, PackageLine, PlanSummary
+from patchline_gateway.views import FLEET_FILE, AssessmentSummary, PackageLine, PlanSummary
 from patchline_kit.documents import Message
 from patchline_schemas import Envelope, Event, dead_letters, fleet, notices, requests, updates, waves
 from patchline_schemas.feed_items import update_id_of
@@ -61,6 +62,8 @@ def news_of(event: Event, envelope: Envelope) -> Sequence[Message]:  # noqa: PLR
             return [TellLetter(to=event.letter_id, event_id=envelope.id, letter=event)]
         case fleet.GroupRegistered(group=group, revision=revision):
             return [TellGroup(to=group.name, revision=revision, group=group)]
+        case fleet.FleetFileEvent():
+            return [_fleet_file_news(event, envelope)]
         case _:
             return _target_news(event)
 
@@ -116,6 +119,17 @@ def _wave_news(event: waves.WaveEvent, envelope: Envelope) -> TellWave:
         planned=planned,
         starts_at=event.starts_at if isinstance(event, waves.WavePlanned) else None,
         ends_at=event.ends_at if isinstance(event, waves.WavePlanned) else None,
+    )
+
+
+def _fleet_file_news(event: fleet.FleetFileEvent, envelope: Envelope) -> TellFleetFile:
+    return TellFleetFile(
+        to=FLEET_FILE,
+        at=envelope.time,
+        revision=event.revision,
+        path=event.path,
+        digest=event.digest,
+        error=event.error if isinstance(event, fleet.FleetFileRefused) else None,
     )
 
 

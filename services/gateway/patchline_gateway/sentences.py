@@ -114,6 +114,15 @@ _says(feeds.UpdateRetracted, lambda e: f"{e.vendor} withdrew {e.version}: {e.rea
 _says(fleet.GroupRegistered, lambda e: f"Group {e.group.name} is in the fleet file.")
 _says(fleet.TargetRegistered, lambda e: f"Target {e.target.id} is in the fleet file.")
 _says(fleet.TargetRemoved, lambda e: f"Target {e.target_id} left the fleet file.")
+_says(
+    fleet.FleetFileRead,
+    lambda e: (
+        f"The fleet file holds {count(e.groups_total, 'group')} and {count(e.targets_total, 'target')}."
+    ),
+)
+_says(
+    fleet.FleetFileRefused, lambda e: f"The fleet file cannot be used, the one before still holds: {e.error}"
+)
 _says(fleet.InventoryReported, _inventory)
 _says(fleet.InventoryFailed, lambda e: f"{e.target_id} could not be asked: {e.reason}")
 _says(updates.UpdateAssessed, _assessed)

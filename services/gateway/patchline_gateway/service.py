@@ -10,6 +10,7 @@ from patchline_gateway.letters import Republisher, decide
 from patchline_gateway.messages import (
     Decide,
     Submit,
+    TellFleetFile,
     TellGroup,
     TellInventory,
     TellLetter,
@@ -24,6 +25,7 @@ from patchline_gateway.tail import Seen, Tail
 from patchline_gateway.traces import trace_of
 from patchline_gateway.views import (
     DeadLetterView,
+    FleetFileView,
     GroupView,
     HistoryEntry,
     InventoryView,
@@ -53,7 +55,8 @@ async def record(event: Event, ctx: Context) -> None:
     """Write the event into the history and tell the views that it matters to."""
     assert ctx.envelope is not None and ctx.record is not None
     envelope = ctx.envelope
-    ctx.resource(Tail).offer(Seen(ctx.record.topic, envelope, event, ctx.record.value))
+    trace_id = trace_of(envelope)
+    ctx.resource(Tail).offer(Seen(ctx.record.topic, envelope, event, ctx.record.value, trace_id))
     if await ctx.load(HistoryEntry, envelope.id):
         return
     ctx.create(
@@ -65,7 +68,7 @@ async def record(event: Event, ctx: Context) -> None:
             time=envelope.time,
             source=envelope.source,
             cause_id=envelope.causationid,
-            trace_id=trace_of(envelope),
+            trace_id=trace_id,
             summary=sentences.summary_of(event),
         )
     )
@@ -106,6 +109,13 @@ async def tell_group(news: TellGroup, ctx: Context) -> None:
     """Keep a group as the newest fleet file has it."""
     view = await ctx.load(GroupView, news.to) or ctx.create(GroupView(id=news.to))
     projections.group_told(view, news)
+
+
+@service.on(TellFleetFile)
+async def tell_fleet_file(news: TellFleetFile, ctx: Context) -> None:
+    """Keep whether the newest fleet file is in use."""
+    view = await ctx.load(FleetFileView, news.to) or ctx.create(FleetFileView(id=news.to))
+    projections.fleet_file_told(view, news)
 
 
 @service.on(TellNotice)

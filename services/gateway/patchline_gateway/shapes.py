@@ -263,15 +263,22 @@ class FleetState(Shape):
 
     file: str | None
     """Null when this Patchline was started without one."""
+    digest: str | None
+    """SHA-256 of the version that was read last."""
+    error: str | None
+    """Why that version is not used; null when it is."""
     groups_total: int
     targets_total: int
 
 
-class FleetApplied(FleetState):
+class FleetApplied(Shape):
     """What a new fleet file changed."""
 
-    changes: list[FleetChange]
+    file: str
     digest: str
+    groups_total: int
+    targets_total: int
+    changes: list[FleetChange]
 
 
 class Problem(Shape):

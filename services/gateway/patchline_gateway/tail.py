@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from patchline_gateway.sentences import summary_of
-from patchline_gateway.traces import trace_of
 from patchline_schemas import Envelope, Event
 
 KEPT = 2_000
@@ -32,6 +31,7 @@ class Seen:
     envelope: Envelope
     event: Event
     body: bytes
+    trace_id: str
 
     def shown(self) -> dict[str, Any]:
         """The event as a listener gets it."""
@@ -44,7 +44,7 @@ class Seen:
             "subject": envelope.subject,
             "event_id": envelope.id,
             "cause_id": envelope.causationid,
-            "trace_id": trace_of(envelope),
+            "trace_id": self.trace_id,
             "summary": summary_of(self.event),
             "data": json.loads(self.body),
         }

@@ -229,6 +229,21 @@ class GroupView(Document, collection="groups"):
         return frozenset({"registered"})
 
 
+class FleetFileView(Document, collection="fleet-file"):
+    """The fleet file as assessment read it last; there is one, with the id :data:`FLEET_FILE`."""
+
+    revision: int = -1
+    told_at: datetime | None = None
+    """Guards all of it: a refused file leaves the revision as it was."""
+    path: str = ""
+    digest: str = ""
+    error: str | None = None
+    """Why the newest version of the file is not used; null when it is."""
+
+
+FLEET_FILE = "fleet"
+
+
 class NoticeView(Document, collection="notices"):
     """What one contact was told, or could not be; *sent* wins over *failed*."""
 

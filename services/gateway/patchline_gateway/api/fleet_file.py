@@ -16,7 +16,7 @@ from patchline_gateway.files import replace_whole
 from patchline_gateway.fleet_changes import changes_between, not_registered
 from patchline_gateway.settings import Settings
 from patchline_gateway.shapes import FleetApplied, FleetChange, FleetState, Problem
-from patchline_gateway.views import GroupView, TargetView
+from patchline_gateway.views import FLEET_FILE, FleetFileView, GroupView, TargetView
 from patchline_kit.context import ServiceHandle
 
 _YAML = {"requestBody": {"required": True, "content": {"application/yaml": {"schema": {"type": "string"}}}}}
@@ -30,8 +30,11 @@ def routes(handle: ServiceHandle) -> APIRouter:
     async def fleet_state() -> FleetState:
         """Which file is watched, and how much of it is registered."""
         path = handle.setting(Settings).fleet
+        read = await handle.read(FleetFileView, FLEET_FILE)
         return FleetState(
             file=str(path.absolute()) if path else None,
+            digest=read.digest if read else None,
+            error=read.error if read else None,
             groups_total=await handle.count(GroupView, "registered"),
             targets_total=await handle.count(TargetView, "registered"),
         )

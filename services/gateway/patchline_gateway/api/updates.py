@@ -153,6 +153,14 @@ def routes(handle: ServiceHandle) -> APIRouter:
         request = RequestSubmitted(action="halt", who=wish.who, reason=wish.reason)
         return await _answered(response, handle, request, timeout)
 
+    @router.post("/resume", responses={202: {"model": PendingDecision}})
+    async def resume(
+        response: Response, wish: Annotated[Wish, Body()], timeout: Timeout = timedelta(seconds=30)
+    ) -> Decision | PendingDecision:
+        """End a halt."""
+        request = RequestSubmitted(action="resume", who=wish.who, reason=wish.reason)
+        return await _answered(response, handle, request, timeout)
+
     return router
 
 
