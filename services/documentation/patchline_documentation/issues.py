@@ -1,0 +1,176 @@
+"""What did not go as planned in a round, and how each of it was resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from patchline_documentation.facts import Fact
+from patchline_documentation.narrative import failed_targets, wave_name
+from patchline_documentation.report import IssueLine
+from patchline_documentation.wording import count, moment, names, output, sentence
+from patchline_schemas import Event, feeds, notices, requests, updates, waves
+
+Resolution = tuple[str, bool]
+
+
+def issues(facts: Sequence[Fact]) -> Iterator[IssueLine]:
+    """The issues of ``facts``, in their order; what follows a fact in the list may resolve it."""
+    for place, fact in enumerate(facts):
+        event, later = fact.event, [after.event for after in facts[place + 1 :] if after.event is not None]
+        match event:
+            case updates.UpdateTestFailed():
+                yield _issue(
+                    fact,
+                    "Test",
+                    "The update broke a copy, or could not be tested.",
+                    event.error,
+                    _caught(event),
+                )
+            case waves.WaveBackupFailed():
+                what = f"Backup failed{_on(event.results)}."
+                untouched = ("Nothing was deployed in this wave: no backup, no deployment.", True)
+                yield _issue(fact, _where(event), what, _words(event), untouched)
+            case waves.WaveDeployFailed():
+                what = f"Deployment failed{_on(event.results)}."
+                yield _issue(fact, _where(event), what, _words(event), _rollback(event, later))
+            case waves.WaveVerificationFailed():
+                when = "during the soak time" if event.during_soak else "after the deployment"
+                what = f"Verification failed {when}{_on(event.results)}."
+                yield _issue(fact, _where(event), what, _words(event), _rollback(event, later))
+            case waves.WaveRollbackFailed():
+                what = f"The rollback failed{_on(event.results)}."
+                yield _issue(fact, _where(event), what, _words(event), _released(later))
+            case waves.WaveDeployed() if event.not_started or failed_targets(event.results):
+                yield from _left_behind(fact, event, later)
+            case waves.WaveVerified() if failed_targets(event.results):
+                what = f"Verified without {names(failed_targets(event.results))}, as the policy allows."
+                tolerated = ("The policy of the group allows that many failures.", False)
+                yield _issue(fact, _where(event), what, _first_error(event.results), tolerated)
+            case _:
+                yield from _around(fact, later)
+
+
+def _around(fact: Fact, later: Sequence[Event]) -> Iterator[IssueLine]:
+    match fact.event:
+        case updates.UpdateOverdue() as event:
+            what = f"The due date, {moment(event.due_at)}, passed while the update was {event.state}."
+            done = any(isinstance(each, updates.UpdateCompleted) for each in later)
+            ended = ("The update was completed late.", True) if done else ("It was not completed.", False)
+            yield _issue(fact, "Deadline", what, None, ended)
+        case feeds.UpdateRetracted() as event:
+            what = f"{event.vendor} withdrew the version: {event.reason}"
+            yield _issue(fact, "Feed", what, None, ("What had not started was stopped.", True))
+        case requests.RequestRefused() as event:
+            what = f"{event.who} asked to {event.action} and was refused: {event.explanation}"
+            yield _issue(fact, "Request", what, None, (f"The rule “{event.rule}” held.", True))
+        case notices.NoticeFailed() as event:
+            what = f"{event.contact} could not be told ({event.occasion})."
+            held = "The rollout waited for it." if event.required else "The rollout went on without it."
+            yield _issue(fact, f"Notice to {event.group}", what, event.error, (held, False))
+        case _:
+            return
+
+
+def _issue(fact: Fact, where: str, what: str, words: str | None, resolution: Resolution) -> IssueLine:
+    text, resolved = resolution
+    return IssueLine(
+        at=fact.time,
+        where=where,
+        what=sentence(output(what) or ""),
+        output=output(words),
+        resolution=text,
+        resolved=resolved,
+        event_id=fact.id,
+    )
+
+
+def _caught(event: updates.UpdateTestFailed) -> Resolution:
+    copies = names([test.target_id for test in event.environments if not test.passed])
+    where = f"It was caught in a disposable copy of {copies}. " if copies else ""
+    return f"{where}No real target was touched.", True
+
+
+def _rollback(
+    event: waves.WaveDeployFailed | waves.WaveVerificationFailed, later: Sequence[Event]
+) -> Resolution:
+    steps = [
+        each
+        for each in later
+        if isinstance(each, waves.WaveEvent) and each.order.wave_id == event.order.wave_id
+    ]
+    restored = next((each for each in steps if isinstance(each, waves.WaveRollbackVerified)), None)
+    if restored is not None:
+        back = names([result.target_id for result in restored.results])
+        return (
+            f"Rolled back to the exact packages and configuration of the backup on {back}; "
+            "the checks passed afterwards.",
+            True,
+        )
+    if any(isinstance(each, waves.WaveRollbackFailed) for each in steps):
+        return "The rollback failed as well; a person was needed.", False
+    if any(isinstance(each, waves.WaveRolledBack) for each in steps):
+        return "Rolled back to the exact packages and configuration of the backup.", True
+    return "Nothing was rolled back.", False
+
+
+def _released(later: Sequence[Event]) -> Resolution:
+    for each in later:
+        if isinstance(each, requests.RequestAccepted) and each.action in ("retry", "resume", "cancel"):
+            return f"{each.who} released it: {each.effect}", True
+    return "A person was needed.", False
+
+
+def _left_behind(fact: Fact, event: waves.WaveDeployed, later: Sequence[Event]) -> Iterator[IssueLine]:
+    if event.not_started:
+        left = names([target.target_id for target in event.not_started])
+        what = f"{count(len(event.not_started), 'target')} not started before the window ended: {left}."
+        ids = {target.target_id for target in event.not_started}
+        follow_up = next(
+            (
+                each
+                for each in later
+                if isinstance(each, waves.WavePlanned) and ids & {t.target_id for t in each.targets}
+            ),
+            None,
+        )
+        resolution = (
+            (f"Planned again in {wave_name(follow_up.order)}.", True)
+            if follow_up
+            else ("No follow-up wave was planned in this round.", False)
+        )
+        yield _issue(fact, _where(event), what, None, resolution)
+    failed = failed_targets(event.results)
+    if failed:
+        what = f"Deployed without {names(failed)}, as the policy allows."
+        tolerated = ("The policy of the group allows that many failures.", False)
+        yield _issue(fact, _where(event), what, _first_error(event.results), tolerated)
+
+
+def _where(event: waves.WaveEvent) -> str:
+    return sentence(wave_name(event.order)).rstrip(".")
+
+
+def _on(results: Sequence[waves.TargetResult]) -> str:
+    failed = failed_targets(results)
+    return f" on {names(failed)}" if failed else ""
+
+
+def _words(
+    event: waves.WaveBackupFailed
+    | waves.WaveDeployFailed
+    | waves.WaveVerificationFailed
+    | waves.WaveRollbackFailed,
+) -> str:
+    """The tool's own words: those of the first failed target, where they say more than the event's error."""
+    own = _first_error(event.results)
+    if own is None or own in event.error:
+        return event.error
+    return own if event.error in own else f"{event.error}\n{own}"
+
+
+def _first_error(results: Sequence[waves.TargetResult]) -> str | None:
+    for result in results:
+        if result.target_id in failed_targets([result]):
+            checks = [check.output for check in result.checks if not check.passed and check.output]
+            return "\n".join(filter(None, [result.error, *checks])) or None
+    return None

@@ -1,0 +1,134 @@
+"""What a report says about a round."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from patchline_documentation.building import build_report
+from patchline_documentation.facts import in_causal_order, missing_cause
+
+NOW = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)
+
+
+def report(life, **more):
+    return build_report(life.ledger.facts, life.last, written_at=NOW, **more)
+
+
+def test_a_completed_update_says_where_it_is_in_effect_and_that_it_was_in_time(completed_life):
+    said = report(completed_life)
+    assert said.headline == "jinja2 3.1.6 is in effect on 1 target"
+    assert said.due_met is True
+    assert said.issues == ()
+    assert "bea approved revision 1" in " ".join(said.summary)
+
+
+def test_versions_before_and_after_come_from_the_targets(completed_life):
+    (target,) = report(completed_life).targets
+    assert (target.before, target.after, target.outcome) == ("3.1.2", "3.1.6", "succeeded")
+    assert [change.component for change in target.changes] == ["pkg:pypi/markupsafe"]
+    assert target.restarted and target.checks_passed == target.checks_total == 1
+
+
+def test_the_request_that_published_the_update_is_told_though_it_names_no_update(completed_life):
+    said = report(completed_life)
+    assert [(line.who, line.action) for line in said.requests] == [("ada", "publish"), ("bea", "approve")]
+    assert said.requests[1].answer == "Carried out: It may roll out."
+
+
+def test_a_late_update_says_by_how_much(life):
+    life.published()
+    life.deployed()
+    life.verified()
+    life.completed(at=datetime(2026, 3, 20, 9, 0, tzinfo=UTC))
+    said = report(life)
+    assert said.due_met is False
+    assert said.due_sentence == "The due date, 17 March 2026, 09:00 UTC, was missed by 3 days."
+
+
+def test_a_failed_test_names_the_tools_words_and_that_nothing_was_touched(life):
+    words = "ImportError: cannot import name 'soft_unicode' from 'markupsafe'"
+    life.published()
+    life.planned()
+    life.tested(passed=False, output=words)
+    life.failed(words)
+    said = report(life)
+    assert said.headline == "jinja2 3.1.6 failed its test; no real target was touched"
+    assert said.tests[0].stages[0].output == words
+    (issue,) = said.issues
+    assert issue.output == words and issue.resolved and "disposable copy of wiki" in issue.resolution
+
+
+def test_a_rolled_back_wave_says_what_came_back_and_how_the_issue_was_resolved(life):
+    life.published()
+    life.deployed()
+    life.verified()
+    life.deployed(2, "shop", "till")
+    life.rolled_back(2, "shop", "till", error="KeyError: 'sub'")
+    life.failed("till: KeyError: 'sub'")
+    said = report(life)
+    by_id = {target.target_id: target for target in said.targets}
+    assert (by_id["till"].before, by_id["till"].after) == ("3.1.2", "3.1.2")
+    assert by_id["till"].outcome == "rolled-back" and by_id["till"].changes == ()
+    assert by_id["till"].notes == ("config was kept aside in .patchline/aside/20260303T094000Z.",)
+    assert by_id["wiki"].outcome == "succeeded"
+    (issue,) = said.issues
+    assert issue.resolved and "Rolled back to the exact packages" in issue.resolution
+    assert [wave.outcome for wave in said.waves] == ["verified", "rolled back and checked"]
+
+
+def test_the_timeline_is_in_causal_order_whatever_the_clocks_say(completed_life):
+    facts = list(completed_life.ledger.facts)
+    expected = [fact.id for fact in in_causal_order(facts)]
+    random.Random(4).shuffle(facts)
+    assert [fact.id for fact in in_causal_order(facts)] == expected
+    place = {id_: number for number, id_ in enumerate(expected)}
+    assert all(place[f.cause_id] < place[f.id] for f in facts if f.cause_id)
+
+
+def test_an_effect_with_an_earlier_clock_comes_after_its_cause(life):
+    life.published()
+    early = life.completed(at=datetime(2026, 3, 3, 8, 0, tzinfo=UTC))
+    assert in_causal_order(life.ledger.facts)[-1].id == early
+
+
+def test_a_cause_that_is_not_in_the_ledger_is_named(completed_life):
+    facts = completed_life.ledger.facts
+    ending = completed_life.last
+    assert missing_cause(facts, ending, "jinja2-3.1.6-5f2d1c") is None
+    without = [fact for fact in facts if fact.id != facts[-3].id]
+    assert missing_cause(without, ending, "jinja2-3.1.6-5f2d1c") == facts[-3].id
+    assert missing_cause([], ending, "jinja2-3.1.6-5f2d1c") == ending
+
+
+def test_a_report_without_its_ending_cannot_be_built(life):
+    life.published()
+    with pytest.raises(ValueError, match="no ending"):
+        build_report(life.ledger.facts, "e0", written_at=NOW)
+
+
+def test_secrets_in_what_tools_said_are_not_repeated(life):
+    words = "fetching https://bot:hunter2@example.org/simple failed, token=abc123, Authorization: Bearer xyz"
+    life.published()
+    life.deployed()
+    life.rolled_back(error=words)
+    life.failed(words)
+    text = report(life).model_dump_json()
+    assert "hunter2" not in text and "abc123" not in text and "xyz" not in text
+    assert "https://…@example.org/simple" in text
+
+
+def test_the_whole_timeline_of_events_can_be_found_in_the_ledger(completed_life):
+    said = report(completed_life)
+    ids = {fact.id for fact in completed_life.ledger.facts}
+    assert {line.event_id for line in said.timeline} <= ids
+    assert said.events_total == len(ids)
+    chain = next(line for line in said.chains if line.chain == "update/jinja2-3.1.6-5f2d1c")
+    assert chain.last_hash == completed_life.ledger.heads[chain.chain].hash
+
+
+def test_durations_are_said_in_two_units():
+    from patchline_documentation.wording import length
+
+    assert length(timedelta(days=3, hours=4, minutes=5)) == "3 days 4 hours"
+    assert length(timedelta(seconds=1)) == "1 second"
