@@ -22,10 +22,14 @@ class Alarm:
         """Return when rung, or after ``seconds`` of the clock's time."""
         if not self._rung.is_set():
             rung = asyncio.ensure_future(self._rung.wait())
-            timer = asyncio.ensure_future(self._clock.sleep(seconds))
+            timer = asyncio.ensure_future(self._sleep_until(self._clock.monotonic() + seconds))
             try:
                 await asyncio.wait((rung, timer), return_when=asyncio.FIRST_COMPLETED)
             finally:
                 rung.cancel()
                 timer.cancel()
         self._rung.clear()
+
+    async def _sleep_until(self, monotonic: float) -> None:
+        """The task begins later than it is made; a clock that is moved in between must not be missed."""
+        await self._clock.sleep(monotonic - self._clock.monotonic())
