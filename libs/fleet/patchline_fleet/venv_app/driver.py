@@ -19,6 +19,7 @@ from patchline_fleet.driver import (
     DriverError,
     Inventory,
     Rehearsal,
+    StageOutput,
     Unreachable,
     component_name,
 )
@@ -83,14 +84,24 @@ class VenvDriver:
         return _applied(answer)
 
     async def backup(self, target: Target, into: Path, *, timeout: timedelta) -> BackedUp:
-        """Copy packages, configuration and data."""
-        raise NotImplementedError
+        """Copy packages, configuration and data, each database as one consistent state."""
+        answer = await self._work(target, "backup", timeout, f"the backup of {target.id}", into=str(into))
+        return BackedUp(packages_total=answer["packages_total"], files_total=answer["files_total"])
 
     async def restore_to_scratch(
         self, target: Target, backup: Path, scratch: Path, *, timeout: timedelta
     ) -> Sequence[str]:
-        """Rebuild the backup and compare."""
-        raise NotImplementedError
+        """Rebuild the environment with the same Python, ask it, and compare every digest."""
+        answer = await self._work(
+            target,
+            "restore_to_scratch",
+            timeout,
+            f"the restoration of {target.id}'s backup",
+            backup=str(backup),
+            scratch=str(scratch),
+            uv=find_uv_bin(),
+        )
+        return tuple(answer["differences"])
 
     async def rollback(
         self,
@@ -104,8 +115,24 @@ class VenvDriver:
         timeout: timedelta,
         scope: str = "",
     ) -> Applied:
-        """Put back the backup's packages and configuration."""
-        raise NotImplementedError
+        """Put back the backup's packages, and configuration and data as the target's rules say."""
+        order = _order(
+            target,
+            component,
+            version,
+            restart=restart,
+            fence=fence,
+            scope=scope or f"rollback {component}@{version}",
+        )
+        answer = await self._work(
+            target,
+            "rollback",
+            timeout,
+            f"the rollback of {target.id} from {component} {version}",
+            backup=str(backup),
+            **order,
+        )
+        return _applied(answer)
 
     async def check(self, target: Target, check: Check, *, timeout: timedelta) -> CheckResult:
         """Run the check while no change is under way. Raises :class:`Busy` if one does not end."""
@@ -134,8 +161,22 @@ class VenvDriver:
     async def rehearse(
         self, target: Target, component: str, version: str, workspace: Path, *, timeout: timedelta
     ) -> Rehearsal:
-        """Try the update in a copy."""
-        raise NotImplementedError
+        """Try the update in a copy below ``workspace``: uv, the interpreter, the target's commands."""
+        order = _order(target, component, version, restart=False, fence=0, scope="")
+        order["checks"] = [_rehearsed(each) for each in target.checks]
+        answer = await self._work(
+            target,
+            "rehearse",
+            timeout,
+            f"the test of {component} {version} in a copy of {target.id}",
+            workspace=str(workspace),
+            **order,
+        )
+        return Rehearsal(
+            before=tuple(_stage(each) for each in answer["before"]),
+            apply=_stage(answer["apply"]),
+            after=tuple(_stage(each) for each in answer["after"]),
+        )
 
     async def _work(
         self, target: Target, job: str, limit: timedelta, what: str, **details: Any
@@ -181,6 +222,18 @@ def _package(component: str) -> str:
     if not component.startswith(PREFIX):
         raise DriverError(f"the venv driver updates {PREFIX}... packages only, not {component}")
     return str(canonicalize_name(component_name(component)))
+
+
+def _rehearsed(check: Check) -> dict[str, Any]:
+    return {
+        "name": check_name(check),
+        "command": list(check.command) if isinstance(check, CommandCheck) else [],
+        "seconds": check.timeout.total_seconds(),
+    }
+
+
+def _stage(answer: dict[str, Any]) -> StageOutput:
+    return StageOutput(**{**answer, "duration": timedelta(seconds=answer["duration"])})
 
 
 def _applied(answer: dict[str, Any]) -> Applied:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Distribution:
         if not record.is_file():
             return None
         with record.open(newline="", encoding="utf-8") as file:
-            return [self.site / row[0] for row in csv.reader(file) if row and row[0]]
+            return [_at(self.site, row[0]) for row in csv.reader(file) if row and row[0]]
 
     def missing(self) -> list[Path]:
         """Files that RECORD names and that are not there, or not as long as it says; byte code aside."""
@@ -68,7 +69,7 @@ class Distribution:
             for row in csv.reader(file):
                 if not row or row[0].endswith(".pyc"):
                     continue
-                path = self.site / row[0]
+                path = _at(self.site, row[0])
                 try:
                     size = path.stat().st_size
                 except OSError:
@@ -87,7 +88,7 @@ class Distribution:
         for path in self.files() or sorted(self.info.iterdir()):
             if path.suffix == ".pyc" or (path.parent == self.info and path.name in NOT_CONTENT):
                 continue
-            lines.append(f"{_relative(path, self.site)}\0{_content_digest(path)}\n")
+            lines.append(f"{os.path.relpath(path, self.site)}\0{_content_digest(path)}\n")
         return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
 
@@ -222,6 +223,5 @@ def _content_digest(path: Path) -> str:
     return sha256_of(path)
 
 
-def _relative(path: Path, site: Path) -> str:
-    text = str(path)
-    return text.removeprefix(f"{site}/")
+def _at(site: Path, relative: str) -> Path:
+    return Path(os.path.normpath(site / relative))

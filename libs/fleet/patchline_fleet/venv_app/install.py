@@ -94,7 +94,7 @@ def apply(job: dict[str, Any]) -> dict[str, Any]:
             after = look(order.place.environment, folder=order.place.folder)
             must_be_in_effect(after, order)
             restarted = restart(order)
-        except DriverError as error:
+        except (DriverError, OSError) as error:
             log.failed(begun, str(error))
             _drop_if_untouched(order.place, held, journal)
             raise

@@ -31,6 +31,11 @@ class Place:
         return cls(Path(job["folder"]), Path(job["environment"]), tuple(job["paths"]), tuple(job["restore"]))
 
     @property
+    def restored(self) -> tuple[str, ...]:
+        """The paths that a rollback puts back: those of ``restore`` that are in the backup."""
+        return tuple(relative for relative in self.restore if relative in self.paths)
+
+    @property
     def state(self) -> Path:
         """The folder of Patchline's own notes."""
         return self.folder / STATE

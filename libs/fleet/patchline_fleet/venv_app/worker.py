@@ -11,9 +11,12 @@ from patchline_fleet.errors import Unreachable
 from patchline_fleet.jobs import serve
 from patchline_fleet.venv_app import install
 from patchline_fleet.venv_app.applylog import refuse_half_changed
+from patchline_fleet.venv_app.backup import backup, restore_to_scratch
 from patchline_fleet.venv_app.environment import Environment, look
 from patchline_fleet.venv_app.lock import shared
 from patchline_fleet.venv_app.place import Place
+from patchline_fleet.venv_app.rehearsal import rehearse
+from patchline_fleet.venv_app.rollback import rollback
 
 KEPT_OUTPUT = 2000
 """Characters of a check's output that go into its result: five hundred of them fit in an event."""
@@ -69,7 +72,16 @@ def _digest(environment: Environment, place: Place, checks: str) -> str:
     return digest.hexdigest()
 
 
-JOBS = {"inventory": inventory, "precheck": precheck, "check": check, "apply": install.apply}
+JOBS = {
+    "inventory": inventory,
+    "precheck": precheck,
+    "check": check,
+    "apply": install.apply,
+    "backup": backup,
+    "restore_to_scratch": restore_to_scratch,
+    "rollback": rollback,
+    "rehearse": rehearse,
+}
 
 if __name__ == "__main__":
     serve(JOBS)
