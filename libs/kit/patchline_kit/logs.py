@@ -17,13 +17,22 @@ from opentelemetry import trace
 
 FILE_BYTES = 16 << 20
 FILES_KEPT = 3
-NOISY = ("aiokafka", "faststream", "httpx", "asyncio", "uvicorn", "opentelemetry")
-"""Libraries whose lines below a warning say nothing about Patchline."""
+NOISY = {
+    "aiokafka": logging.CRITICAL,
+    "faststream": logging.WARNING,
+    "httpx": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "uvicorn": logging.WARNING,
+    "opentelemetry": logging.WARNING,
+}
+"""Libraries whose lines below this level say nothing about Patchline. aiokafka calls every moment of a
+rebalance an error and tries again; what lasts is told by the transport."""
 
 CREDENTIALS = re.compile(
-    r"(?P<before>://[^/\s:@]*:|\b(?:bearer|basic)\s+|\b(?:password|passwd|token|secret|api[_-]?key)\b[\"']?\s*[=:]\s*[\"']?)"
-    r"(?P<secret>[^\s\"'@,;&]+)",
-    re.IGNORECASE,
+    r"""(?P<url>://[^/\s:@]*:)[^\s/@]+(?=@)
+      | (?P<scheme>\b(?:bearer|basic)\s+)[^\s"',;]+
+      | (?P<name>\b(?:password|passwd|token|secret|api[_-]?key)\b["']?\s*[=:]\s*["']?)[^\s"',;&]+""",
+    re.IGNORECASE | re.VERBOSE,
 )
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -38,7 +47,7 @@ class Redactor:
         """``text`` with ``***`` in the place of each secret."""
         for secret in self._known:
             text = text.replace(secret, "***")
-        return CREDENTIALS.sub(r"\g<before>***", text)
+        return CREDENTIALS.sub(lambda found: f"{found[found.lastgroup or 0]}***", text)
 
 
 class JsonLines(logging.Formatter):
@@ -110,5 +119,5 @@ def configure_logging(
         old.close()
     root.addHandler(handler)
     root.setLevel(level.upper())
-    for name in NOISY:
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+    for name, least in NOISY.items():
+        logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else least)

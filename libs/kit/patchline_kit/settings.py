@@ -77,8 +77,7 @@ class ServiceSettings(BaseSettings):
     log_file: Path | None = None
     """Where log lines go; standard error by default."""
     health_port: int | None = Field(default=None, ge=0, le=65535)
-    """The port of /live, /ready and /metrics on `host`; 0 takes a free one. By default there is none in
-    `patchline up`, and 8471 in a service of its own."""
+    """The port of /live, /ready and /metrics on `host`; 0 takes a free one, none by default."""
 
     @field_validator("keep", "grace")
     @classmethod

@@ -182,7 +182,7 @@ class KafkaTransport:
             return self._producer
 
     async def _replace_producer(self, error: BaseException) -> None:
-        """Once its sequence is broken an idempotent producer sends nothing more: the next call makes a new one."""
+        """A producer whose sequence is broken sends nothing more: the next call makes a new one."""
         if isinstance(error, KafkaTimeoutError) or getattr(error, "retriable", False):
             return
         async with self._producer_lock:

@@ -1,0 +1,262 @@
+"""The composition root: puts services, store, transport and telemetry together and runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from importlib.metadata import entry_points
+from typing import Any
+
+from patchline_kit.clock import Clock, SystemClock
+from patchline_kit.folder import FolderLock, FolderTaken, name_of
+from patchline_kit.health import health_app, serve_health
+from patchline_kit.runtime import Runtime
+from patchline_kit.service import Service
+from patchline_kit.settings import ServiceSettings, load_settings
+from patchline_kit.store.sqlite import SqliteDatabase, SqliteStore
+from patchline_kit.telemetry import Telemetry
+from patchline_kit.transport.embedded import EmbeddedTransport
+from patchline_kit.transport.kafka import KafkaTransport
+from patchline_kit.transport.kafka_clients import KafkaConnection
+from patchline_kit.transport.port import Transport
+from patchline_kit.transport.topics import declared_topics
+
+READY_SECONDS = 60.0
+"""After so long without being ready the log says what is missing."""
+LOOK_SECONDS = 0.05
+"""How often to look, while starting, whether all services are ready."""
+WATCH_SECONDS = 1.0
+"""How often to look, afterwards, whether one has broken down."""
+
+log = logging.getLogger("patchline.host")
+
+
+class HostError(Exception):
+    """Patchline cannot run as it is set up; the text says why and what to do."""
+
+
+def discover_services(names: Sequence[str] = ()) -> list[Service]:
+    """The installed services (entry points of ``patchline.services``), by name; all, or those in ``names``.
+
+    Raises :class:`HostError` for one that is not there or cannot be imported.
+    """
+    found = {entry.name: entry for entry in entry_points(group="patchline.services")}
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise HostError(f"no service {missing[0]!r} is installed; there are {', '.join(sorted(found))}")
+    services: list[Service] = []
+    for name in sorted(names or found):
+        try:
+            services.append(found[name].load())
+        except Exception as error:
+            raise HostError(
+                f"the service {name} cannot be loaded ({found[name].value}): {type(error).__name__}: {error}"
+            ) from error
+    return services
+
+
+class Host:
+    """Services in this process, on one transport and one store.
+
+    With ``alone`` (a whole Patchline) nobody else may use the state folder meanwhile. Common settings come
+    from ``settings``, a service's own from the environment. ``resources``, by service name, win over the
+    services' factories.
+    """
+
+    def __init__(
+        self,
+        services: Sequence[Service],
+        settings: ServiceSettings,
+        *,
+        alone: bool = True,
+        clock: Clock | None = None,
+        resources: Mapping[str, Mapping[type[Any], object]] | None = None,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        self.settings = settings
+        self.telemetry = telemetry or Telemetry()
+        self.runtimes: dict[str, Runtime] = {}
+        self.health_address: tuple[str, int] | None = None
+        self._services = list(services)
+        self._alone = alone
+        self._clock = clock or SystemClock()
+        self._resources = resources or {}
+        self._exits = AsyncExitStack()
+        self._stop = asyncio.Event()
+
+    async def run(self, *, on_ready: Callable[[Host], object] | None = None) -> None:
+        """Run until SIGTERM, SIGINT or :meth:`stop`; ``on_ready`` is called once all services do their work.
+
+        Raises what :meth:`start` raises, and :class:`HostError` if a service breaks down.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled)
+        try:
+            await self.start()
+            try:
+                if await self._ready() and on_ready is not None:
+                    on_ready(self)
+                while not await self._stopped_within(WATCH_SECONDS):
+                    self._fail_if_broken()
+            finally:
+                await self.close()
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    def stop(self) -> None:
+        """Let :meth:`run` end."""
+        self._stop.set()
+
+    def _signalled(self) -> None:
+        if self._stop.is_set():
+            os._exit(130)  # asked a second time: go now, as in a crash, which loses nothing
+        self.stop()
+
+    async def start(self) -> None:
+        """Start everything.
+
+        Raises :class:`HostError`, :class:`FolderTaken`, or the settings', the transport's or the store's
+        error, all with a text for people; then nothing runs any more.
+        """
+        try:
+            await self._start()
+        except BaseExceptionGroup as group:
+            await self.close()
+            raise _first_of(group) from None
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Stop everything, services first, each within the grace time."""
+        grace = self.settings.grace.total_seconds()
+        runtimes, self.runtimes = self.runtimes, {}
+        ends = await asyncio.gather(
+            *(runtime.stop(grace=grace) for runtime in runtimes.values()), return_exceptions=True
+        )
+        for name, end in zip(runtimes, ends, strict=True):
+            if isinstance(end, BaseException):
+                log.error("%s did not stop as it should", name, exc_info=end)
+        await self._exits.aclose()
+
+    async def _start(self) -> None:
+        settings = self.settings
+        if settings.mongo is not None:
+            raise HostError(
+                "PATCHLINE_MONGO is set, and this Patchline keeps documents in SQLite only: unset it"
+            )
+        try:
+            lock = FolderLock(settings.dir, alone=self._alone)
+        except OSError as error:
+            raise HostError(f"the state folder {settings.dir} cannot be used: {error.strerror}") from error
+        self._exits.callback(lock.release)
+        self._exits.callback(self.telemetry.shutdown)
+        transport = self._transport()
+        await transport.start()
+        self._exits.push_async_callback(transport.stop)
+        database = SqliteDatabase(settings.dir / "store.db")
+        self._exits.push_async_callback(database.close)
+        for service in self._services:
+            self.runtimes[service.name] = self._runtime(service, transport, database)
+        await self._serve_health()
+        async with asyncio.TaskGroup() as starting:
+            for runtime in self.runtimes.values():
+                starting.create_task(runtime.start())
+
+    def _transport(self) -> Transport:
+        settings = self.settings
+        grace = settings.grace.total_seconds()
+        topics = declared_topics(partitions=settings.kafka_partitions, keep=settings.keep)
+        if settings.kafka is None:
+            return EmbeddedTransport(settings.dir / "log.db", clock=self._clock, topics=topics, grace=grace)
+        return KafkaTransport(
+            KafkaConnection.of(settings),
+            prefix=settings.topic_prefix,
+            topics=topics,
+            create_topics=settings.kafka_create_topics,
+            replication=settings.kafka_replication,
+            member=name_of(settings.dir) if self._alone else None,
+            grace=grace,
+        )
+
+    def _runtime(self, service: Service, transport: Transport, database: SqliteDatabase) -> Runtime:
+        telemetry = self.telemetry.service(service.name)
+        return Runtime(
+            service,
+            transport=transport,
+            store=SqliteStore(database, service.name),
+            clock=self._clock,
+            settings=settings_of(service, self.settings),
+            resources=self._resources.get(service.name),
+            tracer=telemetry.tracer,
+            metrics=telemetry.metrics,
+            sole_owner=self._alone,
+        )
+
+    async def _serve_health(self) -> None:
+        host, port = self.settings.host, self.settings.health_port
+        if port is None:
+            return
+        app = health_app(self.runtimes, self.telemetry, self.settings.dir)
+        try:
+            self.health_address = await self._exits.enter_async_context(serve_health(app, host, port))
+        except OSError as error:
+            raise HostError(
+                f"/ready and /metrics cannot be served on {host}, port {port}: {error.strerror}."
+                " Choose another with PATCHLINE_HEALTH_PORT."
+            ) from error
+
+    async def _ready(self) -> bool:
+        deadline = asyncio.get_running_loop().time() + READY_SECONDS
+        told = False
+        while not await self._stopped_within(LOOK_SECONDS):
+            self._fail_if_broken()
+            reasons = [
+                f"{name}: {reason}"
+                for name, runtime in self.runtimes.items()
+                for reason in runtime.readiness().reasons
+            ]
+            if not reasons:
+                return True
+            if not told and asyncio.get_running_loop().time() > deadline:
+                told = True
+                log.warning("not ready after %d s: %s", READY_SECONDS, "; ".join(reasons))
+        return False
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def _fail_if_broken(self) -> None:
+        for name, runtime in self.runtimes.items():
+            if runtime.core.broken is not None:
+                raise HostError(f"{name}: {runtime.core.broken}")
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def settings_of(service: Service, common: ServiceSettings) -> ServiceSettings:
+    """The settings object of ``service``: the common fields from ``common``, its own from the environment.
+
+    Raises :class:`patchline_kit.settings.SettingsError`.
+    """
+    kind: type[ServiceSettings] = service.settings or ServiceSettings
+    given = {name: getattr(common, name) for name in ServiceSettings.model_fields}
+    return load_settings(kind, **given)
+
+
+__all__ = ["FolderTaken", "Host", "HostError", "discover_services", "settings_of"]
