@@ -1,0 +1,111 @@
+"""An update from assessed to completed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from patchline_schemas.updates import UpdateApproved, UpdateCompleted, UpdateNotApplicable
+from patchline_schemas.waves import WavePlanned
+
+
+async def test_waves_run_one_after_another_by_criticality(life: Any) -> None:
+    await life.group("shop", criticality="high")
+    await life.group("intranet", criticality="low")
+    id_ = await life.assess("3.1.6", {"till": "shop", "wiki": "intranet", "blog": "intranet"})
+    plan = life.planned(id_)
+    assert [(wave.group, wave.targets_total) for wave in plan.waves] == [("intranet", 2), ("shop", 1)]
+    assert life.state(id_) == "testing"
+    await life.test_passes(id_)
+    assert life.harness.published(UpdateApproved)[0].automatic
+    first, second = (wave.id for wave in plan.waves)
+    assert life.due_waves() == [first]
+    assert life.waves(id_) == {first: "backing-up", second: "planned"}
+    await life.back_up(first)
+    await life.deploy(first)
+    await life.pass_checks(first)
+    assert life.waves(id_)[first] == "soaking"
+    assert life.held(id_) == "soak"
+    assert life.due_waves() == [first]
+    await life.verify(first)
+    assert life.due_waves() == [first, second]
+    await life.carry(second)
+    assert life.states(id_) == ["testing", "scheduled", "rolling-out", "completed"]
+    assert len(life.harness.published(UpdateCompleted)) == 1
+    assert life.progress(id_).held is None
+
+
+async def test_no_passed_test_no_first_wave(life: Any) -> None:
+    await life.group("intranet")
+    id_ = await life.assess("3.1.6", {"wiki": "intranet"})
+    await life.test_fails(id_, "ImportError: cannot import name 'soft_unicode'")
+    assert life.state(id_) == "failed"
+    assert life.progress(id_).error == "ImportError: cannot import name 'soft_unicode'"
+    assert life.due_waves() == []
+    assert set(life.waves(id_).values()) == {"cancelled"}
+
+
+async def test_a_test_that_never_answers_fails_the_update(life: Any) -> None:
+    await life.group("intranet")
+    id_ = await life.assess("3.1.6", {"wiki": "intranet"})
+    await life.harness.advance(timedelta(hours=2))
+    assert life.state(id_) == "failed"
+    assert "timed out" in life.progress(id_).error
+
+
+async def test_no_target_needs_it(life: Any) -> None:
+    id_ = await life.assess("3.1.6", {})
+    assert life.state(id_) == "not-applicable"
+    assert len(life.harness.published(UpdateNotApplicable)) == 1
+
+
+async def test_unknown_is_never_not_applicable(life: Any) -> None:
+    id_ = await life.assess("3.1.6", {}, unknown=["lost"])
+    assert life.state(id_) == "assessed"
+    assert life.held(id_) == "inventory-unknown"
+    await life.assess("3.1.6", {}, revision=2)
+    assert life.state(id_) == "not-applicable"
+
+
+async def test_an_update_waits_for_a_group_that_is_not_registered_yet(life: Any) -> None:
+    id_ = await life.assess("3.1.6", {"wiki": "intranet"}, settle=False)
+    await life.group("intranet")
+    await life.harness.settle()
+    assert life.state(id_) == "testing"
+
+
+async def test_pages_are_planned_once_all_are_in(life: Any) -> None:
+    await life.group("intranet")
+    pages = {"pages": 2, "affected_total": 2}
+    id_ = await life.assess("3.1.6", {"b": "intranet"}, page=2, **pages)
+    assert await life.plan(id_) and (await life.plan(id_)).state == "assessed"
+    await life.assess("3.1.6", {"a": "intranet"}, page=1, **pages)
+    assert life.planned(id_).waves[0].targets_total == 2
+
+
+async def test_a_large_group_gets_waves_of_the_size_its_policy_sets(life: Any) -> None:
+    await life.group("intranet", policies={"wave_size": 2})
+    id_ = await life.assess("3.1.6", {f"t{n:03}": "intranet" for n in range(101)})
+    plan = life.planned(id_)
+    assert [wave.targets_total for wave in plan.waves] == [2] * 50 + [1]
+    announced = life.harness.published(WavePlanned)
+    assert len({event.order.wave_id for event in announced}) == 51
+    assert len({target.target_id for event in announced for target in event.targets}) == 101
+
+
+async def test_what_the_window_leaves_out_gets_a_follow_up_wave(life: Any) -> None:
+    await life.group("intranet")
+    await life.group("shop", criticality="high")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet", "c": "shop"})
+    first, last = (wave.id for wave in life.planned(id_).waves)
+    await life.back_up(first)
+    await life.deploy(first, left_out=1)
+    follow_up = f"{id_}.r1.w3"
+    assert list(life.waves(id_)) == [first, follow_up, last]
+    await life.pass_checks(first)
+    await life.verify(first)
+    assert life.due_waves() == [first, follow_up]
+    assert [target.target_id for target in life.due(follow_up).targets] == ["b"]
+    await life.carry(follow_up)
+    await life.carry(last)
+    assert life.state(id_) == "completed"
