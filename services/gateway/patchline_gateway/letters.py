@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 from patchline_gateway.messages import Decide
 from patchline_gateway.views import DeadLetterView
-from patchline_kit.transport.port import Transport
 from patchline_schemas import WireRecord
 
 ONLY_FOR = "ce_onlyfor"
@@ -22,18 +19,6 @@ class NotOpen(Exception):
 
 class NotKept(Exception):
     """The record was too large to keep, so it cannot be replayed."""
-
-
-class Republisher:
-    """Puts a given-up record back on its topic, over a connection that lives as long as that takes."""
-
-    def __init__(self, open_transport: Callable[[], AbstractAsyncContextManager[Transport]]) -> None:
-        self._open_transport = open_transport
-
-    async def republish(self, letter: DeadLetterView) -> None:
-        """Returns when the record is durable on its topic; a repeated call appends it again."""
-        async with self._open_transport() as transport:
-            await transport.publish([record_of(letter)])
 
 
 def decide(letter: DeadLetterView, decision: Decide, now: datetime) -> None:

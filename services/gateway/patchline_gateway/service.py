@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from patchline_gateway import projections, routing, sentences
 from patchline_gateway.api.server import serve
-from patchline_gateway.letters import Republisher, decide
+from patchline_gateway.letters import decide, record_of
 from patchline_gateway.messages import (
     Decide,
     Submit,
@@ -37,6 +37,7 @@ from patchline_gateway.views import (
     WaveView,
 )
 from patchline_kit.context import Context, ServiceHandle
+from patchline_kit.process import Process
 from patchline_kit.service import Service
 from patchline_schemas import Event
 from patchline_schemas.requests import RequestSubmitted
@@ -161,7 +162,7 @@ async def decide_letter(decision: Decide, ctx: Context) -> None:
 async def replay(letter: DeadLetterView, ctx: Context) -> None:
     """Put the record back on its topic, for the service that gave it up."""
     if letter.state == "replaying":
-        await ctx.resource(Republisher).republish(letter)
+        await ctx.resource(Process).transport.publish([record_of(letter)])
         letter.state = "replayed"
 
 

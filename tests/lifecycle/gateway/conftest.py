@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from starlette.responses import PlainTextResponse
 
 from patchline_gateway.api.app import build_app
-from patchline_gateway.letters import Republisher
 from patchline_gateway.service import api, service
 from patchline_gateway.settings import Settings
+from patchline_kit.process import Process
 from patchline_kit.testing import ServiceHarness
 from patchline_schemas.examples.shared import JINJA, UPDATE
 from patchline_schemas.requests import (
@@ -109,16 +109,10 @@ def _progressed() -> Callable[..., UpdateProgressed]:
 async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
     """A gateway without its own server: calls go straight to the application."""
     monkeypatch.setattr(service, "companions", [each for each in service.companions if each is not api])
-    harness: ServiceHarness
-
-    @asynccontextmanager
-    async def log() -> AsyncIterator[Any]:
-        yield harness.transport
-
     settings = Settings(dir=tmp_path, fleet=tmp_path / "fleet.yaml")
-    harness = ServiceHarness(
-        service, tmp_path=tmp_path, settings=settings, resources={Republisher: Republisher(log)}
-    )
+    resources: dict[type[Any], object] = {Process: None}
+    harness = ServiceHarness(service, tmp_path=tmp_path, settings=settings, resources=resources)
+    resources[Process] = Process(harness.transport, PlainTextResponse("ready"))
     async with harness:
         transport = httpx.ASGITransport(build_app(harness.handle("gateway")))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:

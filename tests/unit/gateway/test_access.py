@@ -6,8 +6,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from patchline_gateway.api.access import Access, is_loopback, refuse_open_door
+from patchline_gateway.api.access import Access
 from patchline_gateway.api.limits import BodyLimit
+from patchline_kit.addresses import is_loopback, refuse_open_door
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:

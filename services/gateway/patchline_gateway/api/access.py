@@ -4,36 +4,16 @@ from __future__ import annotations
 
 import hmac
 from http import HTTPStatus
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from patchline_gateway.api.refusals import Refusal
+from patchline_kit.addresses import is_loopback
 
 OPEN_PATHS = frozenset({"/live", "/ready"})
 """For the machinery that watches processes; they tell nothing about the fleet."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` is reachable from this machine alone."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def refuse_open_door(host: str, token: str | None) -> str | None:
-    """Why the gateway must not start on ``host``; None when it may."""
-    if token or is_loopback(host):
-        return None
-    return (
-        f"The gateway would listen on {host}, which other machines can reach, without an API token. "
-        "Set PATCHLINE_TOKEN (any long random text), or leave out --host to listen on 127.0.0.1 alone."
-    )
 
 
 class Access:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from starlette.routing import Route
 
 from patchline_gateway.api import docs, feeds, fleet, fleet_file, letters, refusals, stream, updates
 from patchline_gateway.api.access import Access
@@ -12,6 +13,7 @@ from patchline_gateway.api.limits import BodyLimit
 from patchline_gateway.settings import Settings
 from patchline_gateway.shapes import ErrorAnswer
 from patchline_kit.context import ServiceHandle
+from patchline_kit.process import Process
 
 _ABOUT = """\
 Patchline carries each software update from a vendor's feed to verified on every machine that needs it.
@@ -36,6 +38,8 @@ def build_app(handle: ServiceHandle) -> FastAPI:
     for part in (feeds, updates, fleet, fleet_file, letters, stream):
         app.include_router(part.routes(handle), prefix="/v1")
     docs.install(app)
+    for path in ("/live", "/ready", "/metrics"):
+        app.router.routes.append(Route(path, handle.resource(Process).health))
     refusals.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(

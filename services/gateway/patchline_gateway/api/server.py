@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from patchline_gateway.api.access import refuse_open_door
 from patchline_gateway.api.app import build_app
 from patchline_gateway.settings import Settings
+from patchline_kit.addresses import refuse_open_door
 from patchline_kit.context import ServiceHandle
 
 log = logging.getLogger("patchline.gateway")
@@ -74,8 +74,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise CannotServe(
-            f"The gateway cannot listen on {host}, port {port}: {error.strerror}. "
-            "Choose another with --port or PATCHLINE_PORT."
+            f"the gateway cannot listen on {host}, port {port}: {error.strerror}."
+            " Choose another with --port or PATCHLINE_PORT."
         ) from error
     listener.setblocking(False)
     return listener
