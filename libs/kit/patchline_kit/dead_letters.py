@@ -65,6 +65,7 @@ class DeadLetters:
                 " no more until it is started again; `patchline dead-letters list` shows them"
             )
             self._core.log.error("%s stops: %s", self._core.service.name, self.stopped)
+            self._core.activity.pulse()
             raise TooManyDeadLetters(self.stopped)
         self._in_a_row += 1
         self._core.log.error("dead letter: %s: %s", what, reason)

@@ -155,6 +155,11 @@ class Runtime:
         await self._relay.kill()
         await self._exits.aclose()
 
+    @property
+    def takes_records(self) -> bool:
+        """False once too many dead letters in a row have stopped it."""
+        return self._dead_letters.stopped is None
+
     def readiness(self) -> Readiness:
         """Whether the service does its work, and if not, why."""
         assigned = not self.topics or (self._subscription is not None and self._subscription.assigned())
@@ -188,7 +193,7 @@ class Runtime:
         if self._in_hand:
             open_ends.append(f"{self._in_hand} records in hand")
         lag = await self._lag()
-        if lag is not None and lag.records and self._dead_letters.stopped is None:
+        if lag is not None and lag.records and self.takes_records:
             open_ends.append(f"{lag.records} records unread")
         if self._relay.backlog:
             failing = f" ({self._relay.failing})" if self._relay.failing else ""
@@ -262,6 +267,7 @@ class Runtime:
             if self._store_trouble is None:
                 self._core.log.warning("%s takes no records: %s", self.service.name, error)
             self._store_trouble = str(error)
+            self._core.activity.pulse()
             await asyncio.sleep(STORE_BACKOFF_SECONDS)
             raise
         else:

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,11 +46,13 @@ LOOK_AGAIN_SECONDS = 0.02
 
 
 class Recording:
-    """A transport that remembers what was published through it, over restarts of what it wraps."""
+    """A transport that remembers, over restarts of what it wraps, what was published and handled."""
 
     def __init__(self) -> None:
         self.records: list[WireRecord] = []
         self.inner: Transport | None = None
+        self._published: Counter[str] = Counter()
+        self._handled: defaultdict[tuple[str, str], set[tuple[int, int]]] = defaultdict(set)
         self._in_hand: set[asyncio.Future[None]] = set()
 
     async def start(self) -> None:
@@ -64,6 +67,7 @@ class Recording:
         """Publish, and remember."""
         await self._opened().publish(records)
         self.records += records
+        self._published.update(record.topic for record in records)
 
     async def subscribe(
         self, group: str, topics: Sequence[str], handler: BatchHandler, *, from_end: bool = False
@@ -75,10 +79,16 @@ class Recording:
             self._in_hand.add(batch)
             try:
                 await batch
+                for record in records:
+                    self._handled[group, record.topic].add((record.partition, record.offset))
             finally:
                 self._in_hand.discard(batch)
 
         return await self._opened().subscribe(group, topics, watched, from_end=from_end)
+
+    def unread(self, group: str, topics: Sequence[str]) -> int:
+        """How many records were published here that the group has not handled."""
+        return sum(max(0, self._published[topic] - len(self._handled[group, topic])) for topic in topics)
 
     def drop(self) -> None:
         """Let nothing that is in hand be committed any more."""
@@ -198,7 +208,7 @@ class SystemHarness:
             with self._activity.watch() as changed:
                 open_ends = await self.open_ends()
                 self._fail_on_errors()
-                if not open_ends:
+                if not open_ends and not changed.is_set():
                     return
                 if asyncio.get_running_loop().time() > deadline:
                     raise AssertionError(f"not settled within {timeout} s: {'; '.join(open_ends)}")
@@ -212,7 +222,22 @@ class SystemHarness:
         found = []
         for name, runtime in self.runtimes.items():
             found += [f"{name}: {what}" for what in await runtime.unsettled()]
+            unread = self.transport.unread(name, runtime.topics)
+            if unread and runtime.takes_records and not found:
+                found.append(f"{name}: {unread} records unread")
         return found
+
+    async def until(self, condition: Callable[[], bool], *, timeout: float = SETTLE_SECONDS) -> None:
+        """Return when ``condition`` holds; it is looked at whenever a service has done something.
+
+        Raises :class:`TimeoutError` after ``timeout`` seconds.
+        """
+        async with asyncio.timeout(timeout):
+            while True:
+                with self._activity.watch() as changed:
+                    if condition():
+                        return
+                    await changed.wait()
 
     async def advance(self, by: timedelta) -> None:
         """Move the clock by ``by``, with a stop, and a :meth:`settle`, wherever something is due."""

@@ -10,11 +10,12 @@ from patchline_kit.core import Core, body_of, to_document
 from patchline_kit.deadlines import ALIVE_EVERY, ALIVE_ID, OUTAGE_FROM, Alive, with_gap
 from patchline_kit.store.port import Save, StoreError, VersionConflict
 from patchline_kit.transport.port import Lag, TransportError
+from patchline_kit.transport.topics import KEEP
 
 FIRST_LOOKS_SECONDS = 0.1
 """Real time between looks until the service has caught up."""
-INBOX_KEPT = timedelta(days=14)
-"""What an inbox remembers for longer is forgotten: no log delivers a record again so late."""
+INBOX_KEPT = KEEP + timedelta(days=1)
+"""What an inbox remembers for longer is forgotten: the log does not hold the record any more."""
 PRUNE_EVERY = timedelta(hours=1)
 
 
