@@ -67,7 +67,7 @@ def error_of(tests: Sequence[EnvironmentTest]) -> str:
         APPLY: "the update cannot be applied",
     }.get(stage.name, f"{stage.name} failed after the update, and passed before it")
     words = end_of(stage.output, ERROR_LENGTH) or "the tool said nothing"
-    others = f"\n{len(failed) - 1} of {len(tests)} environments failed besides." if len(failed) > 1 else ""
+    others = f"\n{len(failed)} of {len(tests)} environments failed." if len(failed) > 1 else ""
     return f"in a copy of {first.target_id}: {what}: {words}{others}"
 
 

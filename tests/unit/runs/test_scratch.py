@@ -1,0 +1,51 @@
+import subprocess
+import sys
+
+from patchline_fleet.scratch import scratch, sweep
+
+
+async def test_a_scratch_folder_is_empty_and_removed_at_the_end(tmp_path):
+    async with scratch(tmp_path / "work", "test") as folder:
+        assert list(folder.iterdir()) == []
+        (folder / "sub").mkdir()
+        (folder / "sub" / "file").write_text("x")
+        (folder / "sub").chmod(0o500)
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+async def test_a_sweep_leaves_folders_in_use_alone(tmp_path):
+    async with scratch(tmp_path, "test") as folder:
+        assert await sweep(tmp_path, "test") == 0
+        assert folder.is_dir()
+
+
+async def test_a_sweep_removes_what_a_killed_process_left(tmp_path):
+    code = (
+        "import asyncio, os, sys\n"
+        "from pathlib import Path\n"
+        "from patchline_fleet.scratch import scratch\n"
+        "async def main():\n"
+        "    async with scratch(Path(sys.argv[1]), 'test') as folder:\n"
+        "        (folder / 'copy').write_text('x')\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "asyncio.run(main())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert ended.returncode == -9
+    assert len(list(tmp_path.iterdir())) == 1
+    assert await sweep(tmp_path, "other") == 0
+    assert await sweep(tmp_path, "test") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_sweep_never_follows_a_link_out_of_the_folder(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o555)
+    (tmp_path / "work").mkdir()
+    async with scratch(tmp_path / "work", "test") as folder:
+        (folder / "link").symlink_to(outside)
+    assert outside.stat().st_mode & 0o777 == 0o555
+
+
+async def test_there_is_nothing_to_sweep_where_nothing_ever_was(tmp_path):
+    assert await sweep(tmp_path / "work", "test") == 0
