@@ -5,6 +5,7 @@ import random
 import re
 from collections import Counter
 from importlib import resources
+from pathlib import Path
 
 import pytest
 from chaos_fleet import STEPS, WAYS, apply_faults, built, run_until_closed

@@ -1,0 +1,1 @@
+"""Benchmarks: ratios with a reference in the same run. ``make bench``; figures in docs/performance.md."""
