@@ -14,6 +14,7 @@ from typing import Any
 from patchline_kit.clock import Clock, SystemClock
 from patchline_kit.folder import FolderLock, FolderTaken, name_of
 from patchline_kit.health import health_app, serve_health
+from patchline_kit.process import Process
 from patchline_kit.runtime import Runtime
 from patchline_kit.service import Service
 from patchline_kit.settings import ServiceSettings, load_settings
@@ -162,8 +163,9 @@ class Host:
         self._exits.push_async_callback(transport.stop)
         database = SqliteDatabase(settings.dir / "store.db")
         self._exits.push_async_callback(database.close)
+        process = Process(transport, health_app(self.runtimes, self.telemetry, settings.dir))
         for service in self._services:
-            self.runtimes[service.name] = self._runtime(service, transport, database)
+            self.runtimes[service.name] = self._runtime(service, process, database)
         await self._serve_health()
         async with asyncio.TaskGroup() as starting:
             for runtime in self.runtimes.values():
@@ -185,15 +187,15 @@ class Host:
             grace=grace,
         )
 
-    def _runtime(self, service: Service, transport: Transport, database: SqliteDatabase) -> Runtime:
+    def _runtime(self, service: Service, process: Process, database: SqliteDatabase) -> Runtime:
         telemetry = self.telemetry.service(service.name)
         return Runtime(
             service,
-            transport=transport,
+            transport=process.transport,
             store=SqliteStore(database, service.name),
             clock=self._clock,
             settings=settings_of(service, self.settings),
-            resources=self._resources.get(service.name),
+            resources={Process: process, **self._resources.get(service.name, {})},
             tracer=telemetry.tracer,
             metrics=telemetry.metrics,
             sole_owner=self._alone,
