@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from patchline_planning.plan import Plan
-from patchline_planning.service import service
-from patchline_planning.wave import Wave
 
 from patchline_kit.clock import ManualClock
 from patchline_kit.testing import ServiceHarness
+from patchline_planning.plan import Plan
+from patchline_planning.service import service
+from patchline_planning.wave import Wave
 from patchline_schemas.fleet import Freeze, Group, GroupRegistered, Policies
 from patchline_schemas.ids import update_id
 from patchline_schemas.requests import Action, RequestAccepted, RequestRefused, RequestSubmitted
@@ -275,7 +275,7 @@ class Life:
         return {wave.id: wave.state for wave in self.progress(id_).waves}
 
     def due(self, wave_id: str) -> WaveDue:
-        return [event for event in self.of_wave(WaveDue, wave_id)][-1]
+        return self.of_wave(WaveDue, wave_id)[-1]
 
     def due_waves(self) -> list[str]:
         return [event.order.wave_id for event in self.harness.published(WaveDue)]

@@ -131,7 +131,7 @@ async def test_a_retry_frees_the_targets_and_opens_the_next_round(life: Any) -> 
 
 
 async def test_each_step_has_a_limit(life: Any) -> None:
-    id_, first, _ = await two_waves(life)
+    id_, *_ = await two_waves(life)
     await life.harness.advance(timedelta(hours=1))
     assert life.state(id_) == "failed"
     assert "timed out: the backup" in life.progress(id_).error

@@ -1,0 +1,172 @@
+"""What a newer assessment changes: before the rollout, while it runs, and after its end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from patchline_schemas.fleet import RecurringWindow
+from patchline_schemas.updates import UpdatePlanned
+from patchline_schemas.waves import WaveCancelled, WavePlanned
+
+SATURDAY = RecurringWindow(rrule="FREQ=WEEKLY;BYDAY=SA;BYHOUR=2", duration=timedelta(hours=2))
+BY_A_PERSON = {"approval": {"minimum_approvers": 1}}
+
+
+async def test_more_targets_make_a_new_revision_that_is_tested_and_approved_again(life: Any) -> None:
+    await life.group("intranet", window=SATURDAY, policies=BY_A_PERSON)
+    id_ = await life.roll_out("3.1.6", {"b": "intranet", "d": "intranet"})
+    await life.ask("approve", id_)
+    assert life.state(id_) == "scheduled"
+    await life.assess(
+        "3.1.6", {"a": "intranet", "b": "intranet", "c": "intranet", "d": "intranet"}, revision=2
+    )
+    plan = life.planned(id_)
+    assert (plan.revision, plan.round, life.state(id_)) == (2, 1, "testing")
+    assert [wave.targets_total for wave in plan.waves] == [2, 2]
+    added = life.of_wave(WavePlanned, plan.waves[1].id)[-1]
+    assert [target.target_id for target in added.targets] == ["a", "c"]
+    await life.test_passes(id_)
+    assert life.state(id_) == "awaiting-approval"
+    assert await life.ask("approve", id_, plan_revision=1) == "refused: approval.plan-revision"
+    await life.ask("approve", id_, plan_revision=2)
+    assert life.state(id_) == "scheduled"
+
+
+async def test_fewer_targets_need_no_new_approval(life: Any) -> None:
+    await life.group("intranet", window=SATURDAY, policies=BY_A_PERSON)
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet"})
+    await life.ask("approve", id_)
+    await life.assess("3.1.6", {"a": "intranet"}, revision=2)
+    assert life.state(id_) == "scheduled"
+    assert len(life.harness.published(UpdatePlanned)) == 1
+    (wave,) = life.waves(id_)
+    assert [target.target_id for target in life.of_wave(WavePlanned, wave)[-1].targets] == ["a"]
+
+
+async def test_a_target_that_comes_from_another_version_is_tested_again_but_not_approved_again(
+    life: Any,
+) -> None:
+    await life.group("intranet", window=SATURDAY, policies=BY_A_PERSON)
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    await life.ask("approve", id_)
+    await life.assess("3.1.6", {"a": "intranet"}, revision=2, from_version="3.1.4")
+    assert (life.state(id_), life.planned(id_).revision) == ("testing", 2)
+    await life.test_passes(id_)
+    assert life.state(id_) == "scheduled"
+    (wave,) = life.waves(id_)
+    assert life.of_wave(WavePlanned, wave)[-1].targets[0].from_version == "3.1.4"
+
+
+async def test_an_update_that_nobody_needs_any_more_is_not_applicable(life: Any) -> None:
+    await life.group("intranet", window=SATURDAY)
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    await life.assess("3.1.6", {}, revision=2)
+    assert life.state(id_) == "not-applicable"
+    assert len(life.harness.published(WaveCancelled)) == 1
+
+
+async def test_an_older_assessment_changes_nothing(life: Any) -> None:
+    await life.group("intranet", window=SATURDAY)
+    id_ = await life.assess("3.1.6", {"a": "intranet"}, revision=5)
+    await life.assess("3.1.6", {}, revision=4)
+    assert life.state(id_) == "testing"
+
+
+async def test_what_a_wave_has_done_is_no_change_for_the_rollout(life: Any) -> None:
+    await life.group("intranet")
+    await life.group("shop", criticality="high")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "shop", "c": "shop"})
+    first, second = (wave.id for wave in life.planned(id_).waves)
+    await life.back_up(first)
+    await life.deploy(first)
+    await life.assess("3.1.6", {"b": "shop"}, revision=2)
+    await life.pass_checks(first)
+    await life.verify(first)
+    assert [target.target_id for target in life.due(second).targets] == ["b"]
+    await life.carry(second)
+    assert life.state(id_) == "completed"
+    assert life.progress(id_).round == 1
+
+
+async def test_a_target_found_while_waves_run_opens_the_next_round_at_their_end(life: Any) -> None:
+    await life.group("intranet")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    (first,) = life.waves(id_)
+    await life.assess("3.1.6", {"a": "intranet", "new": "intranet"}, revision=2)
+    await life.carry(first)
+    assert "completed" in life.states(id_)
+    assert (life.state(id_), life.progress(id_).round) == ("testing", 2)
+    await life.test_passes(id_)
+    again = f"{id_}.r2.w1"
+    assert [target.target_id for target in life.due(again).targets] == ["new"]
+    await life.carry(again)
+    assert life.state(id_) == "completed"
+
+
+async def test_an_inventory_from_before_the_rollout_opens_no_round(life: Any) -> None:
+    await life.group("intranet")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    await life.carry(f"{id_}.r1.w1")
+    await life.assess("3.1.6", {"a": "intranet"}, revision=2)
+    assert (life.state(id_), life.progress(id_).round) == ("completed", 1)
+    await life.assess("3.1.6", {}, revision=3)
+    assert (life.state(id_), life.progress(id_).round) == ("completed", 1)
+
+
+async def test_a_target_that_needs_it_again_opens_the_next_round(life: Any) -> None:
+    await life.group("intranet")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    await life.carry(f"{id_}.r1.w1")
+    await life.assess("3.1.6", {}, revision=2)
+    await life.assess("3.1.6", {"a": "intranet"}, revision=3)
+    assert (life.state(id_), life.progress(id_).round) == ("testing", 2)
+
+
+async def test_a_failed_update_waits_for_a_person(life: Any) -> None:
+    await life.group("intranet")
+    id_ = await life.assess("3.1.6", {"a": "intranet"})
+    await life.test_fails(id_, "broken")
+    await life.assess("3.1.6", {"a": "intranet", "b": "intranet"}, revision=2)
+    assert life.state(id_) == "failed"
+    await life.ask("retry", id_)
+    assert (life.state(id_), life.progress(id_).round, life.progress(id_).error) == ("testing", 2, None)
+    assert life.planned(id_).waves[0].targets_total == 2
+
+
+async def test_not_applicable_opens_a_round_when_a_target_needs_it(life: Any) -> None:
+    await life.group("intranet")
+    id_ = await life.assess("3.1.6", {})
+    await life.assess("3.1.6", {"a": "intranet"}, revision=2)
+    assert (life.state(id_), life.progress(id_).round) == ("testing", 2)
+
+
+async def test_a_target_that_cannot_be_asked_keeps_its_place_in_the_plan(life: Any) -> None:
+    await life.group("intranet", window=SATURDAY)
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    await life.assess("3.1.6", {}, unknown=["a"], revision=2)
+    assert life.state(id_) == "scheduled"
+    assert list(life.waves(id_).values()) == ["planned"]
+
+
+async def test_a_newer_assessment_while_waves_are_still_being_opened(life: Any) -> None:
+    await life.group("intranet", policies={"wave_size": 1})
+    many = {f"t{n:03}": "intranet" for n in range(70)}
+    await life.assess("3.1.6", many, settle=False)
+    fewer = {id_: group for id_, group in many.items() if id_ < "t050"} | {"zz": "intranet"}
+    id_ = await life.assess("3.1.6", fewer, revision=2)
+    open_waves = [wave for wave, state in life.waves(id_).items() if state == "planned"]
+    planned = {life.of_wave(WavePlanned, wave)[-1].targets[0].target_id for wave in open_waves}
+    assert planned == set(fewer)
+    assert len(open_waves) == 51
+    assert life.state(id_) == "testing"
+
+
+async def test_the_same_events_told_twice_change_nothing(life: Any) -> None:
+    await life.group("intranet")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    before = await life.plan(id_)
+    await life.assess("3.1.6", {"a": "intranet"})
+    await life.test_passes(id_)
+    after = await life.plan(id_)
+    assert (after.sequence, after.state) == (before.sequence, before.state)

@@ -1,0 +1,141 @@
+"""Windows, freezes, notices, and what holds an update until when."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from patchline_schemas.fleet import Freeze, RecurringWindow
+from patchline_schemas.notices import NoticeFailed, NoticeSent
+from patchline_schemas.waves import WaveCancelled, WavePlanned
+
+SATURDAY = RecurringWindow(rrule="FREQ=WEEKLY;BYDAY=SA;BYHOUR=2", duration=timedelta(hours=2))
+FIRST = datetime(2026, 1, 10, 2, tzinfo=UTC)
+WEEK = timedelta(days=7)
+
+
+async def to_saturday(life: Any, by: timedelta = timedelta(0)) -> None:
+    await life.harness.advance(FIRST + by - life.now)
+
+
+async def test_no_window_no_start(life: Any) -> None:
+    await life.group("intranet", window=SATURDAY)
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    held = life.progress(id_).held
+    assert (life.state(id_), held.rule, held.until) == ("scheduled", "window", FIRST)
+    await to_saturday(life, -timedelta(seconds=1))
+    assert life.due_waves() == []
+    await to_saturday(life)
+    (due,) = life.due_waves()
+    assert life.due(due).order.window_ends_at == FIRST + timedelta(hours=2)
+
+
+async def test_a_rule_without_any_window_is_held_and_said(life: Any) -> None:
+    never = RecurringWindow(rrule="FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", duration=timedelta(hours=1))
+    await life.group("intranet", window=never)
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    assert life.held(id_) == "no-window"
+    await life.group("intranet", window="always", revision=2)
+    assert len(life.due_waves()) == 1
+
+
+async def test_a_window_missed_while_another_wave_owns_a_target_comes_again(life: Any) -> None:
+    await life.group("intranet")
+    await life.group("weekend", window=SATURDAY)
+    await life.harness.advance(FIRST - life.now - timedelta(minutes=1))
+    owner = await life.roll_out("2.0.0", {"a": "intranet"}, component="pkg:pypi/other")
+    owning = life.planned(owner).waves[0].id
+    id_ = await life.roll_out("3.1.6", {"a": "weekend"})
+    waiting = life.planned(id_).waves[0].id
+    await to_saturday(life)
+    assert life.waves(id_) == {waiting: "due"}
+    assert life.held(id_) == "target-owned"
+    await life.back_up(owning)
+    await life.deploy(owning)
+    await life.pass_checks(owning)
+    assert waiting in life.due_waves()
+
+
+async def test_a_wave_that_never_owns_its_targets_goes_to_the_next_window(life: Any) -> None:
+    short = RecurringWindow(rrule="FREQ=WEEKLY;BYDAY=SA;BYHOUR=2", duration=timedelta(minutes=5))
+    await life.group("intranet")
+    await life.group("weekend", window=short)
+    await life.harness.advance(FIRST - life.now - timedelta(minutes=1))
+    await life.roll_out("2.0.0", {"a": "intranet"}, component="pkg:pypi/other")
+    id_ = await life.roll_out("3.1.6", {"a": "weekend"})
+    (waiting,) = life.waves(id_)
+    await to_saturday(life, timedelta(minutes=6))
+    assert life.waves(id_) == {waiting: "planned"}
+    assert life.progress(id_).held.until == FIRST + WEEK
+    assert [event.starts_at for event in life.of_wave(WavePlanned, waiting)] == [FIRST, FIRST + WEEK]
+
+
+async def test_a_window_that_ends_before_the_wave_before_is_verified_is_planned_again(life: Any) -> None:
+    await life.group("intranet", window=SATURDAY, policies={"soak": timedelta(hours=3)})
+    await life.group("shop", criticality="high", window=SATURDAY)
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "shop"})
+    first, second = (wave.id for wave in life.planned(id_).waves)
+    starts = {wave.id: wave.starts_at for wave in life.planned(id_).waves}
+    assert starts == {first: FIRST, second: FIRST + WEEK}
+    await to_saturday(life)
+    await life.carry(first)
+    assert life.due_waves() == [first]
+    assert life.progress(id_).held.until == FIRST + WEEK
+
+
+async def test_a_freeze_that_is_added_later_moves_what_is_planned(life: Any) -> None:
+    await life.group("intranet", window=SATURDAY)
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    freeze = Freeze(starts_at=FIRST - timedelta(days=1), ends_at=FIRST + timedelta(days=1), reason="fair")
+    await life.group("intranet", window=SATURDAY, freezes=[freeze], revision=2)
+    held = life.progress(id_).held
+    assert (held.rule, held.until) == ("freeze", FIRST + WEEK)
+    await to_saturday(life, timedelta(hours=1))
+    assert life.due_waves() == []
+
+
+async def test_notice_is_kept_unless_the_urgency_is_immediate(life: Any) -> None:
+    await life.group("intranet", notice=timedelta(days=2))
+    routine = await life.roll_out("3.1.6", {"a": "intranet"})
+    assert (life.held(routine), life.due_waves()) == ("notice", [])
+    urgent = await life.roll_out(
+        "2.0.0", {"b": "intranet"}, component="pkg:pypi/other", urgency="immediate", urgent=True
+    )
+    assert life.due_waves() == [life.planned(urgent).waves[0].id]
+    await life.harness.advance(timedelta(days=2))
+    assert life.planned(routine).waves[0].id in life.due_waves()
+
+
+async def test_a_later_assessment_that_says_immediate_brings_the_wave_forward(life: Any) -> None:
+    await life.group("intranet", notice=timedelta(days=2))
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    await life.assess("3.1.6", {"a": "intranet"}, revision=2, urgency="immediate", urgent=True)
+    assert len(life.due_waves()) == 1
+    assert life.progress(id_).urgency == "immediate"
+
+
+async def test_a_required_notice_holds_the_wave_until_every_contact_is_told(life: Any) -> None:
+    contacts = ("file:a.log", "file:b.log")
+    await life.group("intranet", contacts=contacts, policies={"required_notice": True})
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    (wave,) = life.waves(id_)
+    notice = {"update_id": id_, "wave_id": wave, "group": "intranet", "occasion": "planned"}
+    assert life.held(id_) == "notice-required"
+    sent = {"subject_line": "planned", "sent_at": life.now}
+    await life.say(NoticeSent(notice_id="n1", contact="file:a.log", **notice, **sent))
+    assert life.due_waves() == []
+    await life.say(
+        NoticeFailed(notice_id="n2", contact="file:b.log", error="full", attempts=5, required=True, **notice)
+    )
+    assert "file:b.log could not be told" in life.progress(id_).held.who
+    assert life.due_waves() == []
+    assert "without the notice" in await life.ask("resume", id_)
+    assert life.due_waves() == [wave]
+
+
+async def test_a_dropped_wave_is_said_to_be_cancelled(life: Any) -> None:
+    await life.group("intranet", window=SATURDAY)
+    await life.group("shop", criticality="high", window=SATURDAY)
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "shop"})
+    await life.ask("cancel", id_)
+    assert {event.order.wave_id for event in life.harness.published(WaveCancelled)} == set(life.waves(id_))
