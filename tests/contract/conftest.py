@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from delivery import Crashing, Log
+from kafka_world import kafka_world
 
 from patchline_kit import ManualClock
 from patchline_kit.testing import BEGINNING
 from patchline_kit.transport.embedded import EmbeddedTransport
-from patchline_kit.transport.kafka import KafkaTransport
-from patchline_kit.transport.kafka_clients import KafkaConnection
-from patchline_kit.transport.topics import Topic, declared_topics
+from patchline_schemas.dead_letters import DeadLettered
+from patchline_schemas.feeds import AdvisoryPublished, UpdatePublished, UpdateRetracted
+
+TOPICS = [
+    topic
+    for kind in (UpdatePublished, UpdateRetracted, AdvisoryPublished, DeadLettered)
+    for topic in kind.topics()
+]
 
 
 @pytest.fixture
@@ -23,30 +28,16 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.native)])
-def log(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Log:
+async def log(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Log]:
     """Makes a transport on the same records each time it is called, as a restarted process does."""
     if request.param == "embedded":
-        return lambda: EmbeddedTransport(tmp_path / "log.db", clock=clock)
-    bootstrap = os.environ.get("PATCHLINE_TEST_KAFKA")
-    if bootstrap is None:
-        pytest.skip("PATCHLINE_TEST_KAFKA names no Kafka (make native starts one)")
-    prefix = f"test-{uuid4().hex[:8]}."
-    topics = {
-        name: Topic(name, 3, topic.keep)
-        for name, topic in declared_topics().items()
-        if name.startswith(("feeds.", "dead-letters"))
-    }
-    connection = KafkaConnection((bootstrap,))
-    return lambda: KafkaTransport(connection, prefix=prefix, topics=topics, member=prefix)
+        yield lambda: EmbeddedTransport(tmp_path / "log.db", clock=clock)
+        return
+    async with kafka_world(TOPICS) as world:
+        yield lambda: world.transport(member="one")
 
 
 @pytest.fixture
 def crashing(log: Log) -> Log:
     """The same log each time, wrapped so that a test can stop it where a crash would hurt."""
-    made: list[Crashing] = []
-
-    def make() -> Crashing:
-        made.append(Crashing(log()))
-        return made[-1]
-
-    return make
+    return lambda: Crashing(log())
