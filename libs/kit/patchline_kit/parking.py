@@ -63,11 +63,9 @@ class ParkingLot:
 
     async def _try_due(self) -> bool:
         now = self._core.clock.now()
-        due = await self._core.store.claim_parked(now, now + HELD_FOR, LANES_AT_ONCE)
-        if not due:
-            return False
         self.busy = True
         try:
+            due = await self._core.store.claim_parked(now, now + HELD_FOR, LANES_AT_ONCE)
             results = await asyncio.gather(*map(self._try, due), return_exceptions=True)
         finally:
             self.busy = False
@@ -75,7 +73,7 @@ class ParkingLot:
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        return True
+        return bool(due)
 
     async def _try(self, parked: Parked) -> None:
         source = load_source(parked.record)

@@ -206,7 +206,8 @@ class Runtime:
             open_ends.append("a parked record is due")
         if not self._uptime.caught_up.is_set():
             open_ends.append("the topics are not read up to now yet")
-        if not open_ends and (self._in_hand or self._relay.backlog or self._wakers.running):
+        busy = self._wakers.running or self._wakers.looking or self._parking.busy
+        if not open_ends and (self._in_hand or self._relay.backlog or busy):
             open_ends.append("something has begun meanwhile")
         return open_ends
 

@@ -48,6 +48,8 @@ class Wakers:
         self._onlooker = Onlooker(core, owner=owner, on_freed=self._alarm.ring)
         self._stopping = False
         self._killed = False
+        self.looking = False
+        """Whether it may just be claiming something: that is then neither due nor running."""
         self.stuck: dict[DocumentKey, str] = {}
         """Documents whose wake has failed as often as the retry policy allows, with the last error; they
         are tried on and on at the longest delay."""
@@ -111,6 +113,7 @@ class Wakers:
 
     async def _forever(self) -> None:
         while not self._stopping:
+            self.looking = True
             try:
                 wait = await self._claim_due()
             except StoreError as error:
@@ -119,6 +122,9 @@ class Wakers:
             except Exception as error:
                 self._core.fail("the waker", error)
                 raise
+            finally:
+                self.looking = False
+                self._core.activity.pulse()
             await self._alarm.wait(wait)
 
     async def _claim_due(self) -> float:
