@@ -11,6 +11,8 @@ from patchline_kit.transport.kafka_clients import KafkaConnection
 
 LOOK_SECONDS = 5.0
 """How long to wait for records that the partitions' ends promise (compaction may have removed some)."""
+OPTIONS = {"enable_auto_commit": False, "fetch_max_wait_ms": 10}
+"""The broker answers a fetch at once: one that was sent before the seek would hold up those after it."""
 
 
 async def page(connection: KafkaConnection, topic: str, start: int, limit: int) -> list[ConsumerRecord]:
@@ -19,7 +21,7 @@ async def page(connection: KafkaConnection, topic: str, start: int, limit: int) 
     About ``limit`` of them: those of one offset are never parted, so that the next page can begin after it.
     Raises aiokafka's errors.
     """
-    consumer = AIOKafkaConsumer(topic, **connection.options(), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(topic, **connection.options(), **OPTIONS)
     await consumer.start()
     try:
         partitions = list(consumer.assignment())
@@ -37,17 +39,34 @@ async def page(connection: KafkaConnection, topic: str, start: int, limit: int) 
     return [record for record in found if last is None or record.offset <= last]
 
 
-async def firsts(
-    connection: KafkaConnection, spans: Mapping[TopicPartition, tuple[int, int]]
-) -> list[ConsumerRecord]:
-    """The first record of each span of offsets (start, end). Raises aiokafka's errors."""
-    consumer = AIOKafkaConsumer(**connection.options(), enable_auto_commit=False, max_partition_fetch_bytes=1)
-    await consumer.start()
-    try:
-        consumer.assign(list(spans))
-        return await _collect(consumer, {each: (start, start + 1) for each, (start, _) in spans.items()})
-    finally:
-        await consumer.stop()
+class FirstRecords:
+    """Finds the record at an offset, over one connection that is made when it is first needed."""
+
+    def __init__(self, connection: KafkaConnection) -> None:
+        self._connection = connection
+        self._consumer: AIOKafkaConsumer | None = None
+        self._turn = asyncio.Lock()
+
+    async def of(self, spans: Mapping[TopicPartition, tuple[int, int]]) -> list[ConsumerRecord]:
+        """The first record of each span of offsets (start, end). Raises aiokafka's errors."""
+        async with self._turn:
+            if self._consumer is None:
+                consumer = AIOKafkaConsumer(
+                    **self._connection.options(), **OPTIONS, max_partition_fetch_bytes=1
+                )
+                await consumer.start()
+                self._consumer = consumer
+            self._consumer.assign(list(spans))
+            return await _collect(
+                self._consumer, {each: (start, start + 1) for each, (start, _) in spans.items()}
+            )
+
+    async def close(self) -> None:
+        """Let the connection go."""
+        async with self._turn:
+            if self._consumer is not None:
+                await self._consumer.stop()
+                self._consumer = None
 
 
 async def _collect(

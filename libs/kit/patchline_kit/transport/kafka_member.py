@@ -21,7 +21,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 
 from patchline_kit.transport.kafka_clients import KafkaConnection, received
-from patchline_kit.transport.kafka_look import firsts
+from patchline_kit.transport.kafka_look import FirstRecords
 from patchline_kit.transport.port import BatchHandler, Lag, Received
 from patchline_kit.transport.topics import is_urgent
 
@@ -32,6 +32,8 @@ FETCH_WAIT_MS = 100
 waits as long for its next one."""
 SESSION_MS = 10_000
 """A member that is silent for so long has died."""
+HEARTBEAT_MS = 1_000
+"""A member hears with its heartbeat that another wants to join or has left."""
 RETRY_SECONDS = (0.1, 5.0)
 """First and longest pause before records whose handling failed come again."""
 LAG_SECONDS = 5.0
@@ -63,6 +65,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._from_end = from_end
         self._grace = grace
         self._connection = connection
+        self._firsts = FirstRecords(connection)
         self._members = members
         self._stopping = asyncio.Event()
         self._revoked = False
@@ -81,6 +84,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
             auto_offset_reset="latest" if from_end else "earliest",
             partition_assignment_strategy=(RangePartitionAssignor,),
             session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=HEARTBEAT_MS,
             rebalance_timeout_ms=int(grace * 1000) + SESSION_MS,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             batch_timeout_ms=BATCH_WAIT_MS,
@@ -105,6 +109,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._stopping.set()
         await self._finish()
         await self._subscriber.stop()
+        await self._firsts.close()
         if self in self._members:
             self._members.remove(self)
 
@@ -123,20 +128,23 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
             async with asyncio.timeout(LAG_SECONDS):
                 ends = await consumer.end_offsets(partitions)
                 positions = {partition: await consumer.position(partition) for partition in partitions}
+                in_hand = list(self._in_hand)
+                for record in in_hand:
+                    partition = TopicPartition(record.topic, record.partition)
+                    if partition in positions:
+                        positions[partition] = min(positions[partition], record.offset)
+                behind = {
+                    partition: (positions[partition], ends[partition])
+                    for partition in partitions
+                    if ends[partition] > positions[partition]
+                }
+                oldest = in_hand or (await self._firsts.of(behind) if behind else [])
         except (KafkaError, IllegalStateError, TimeoutError, OSError) as error:
             raise self._connection.unreachable(error) from error
-        for record in self._in_hand:
-            partition = TopicPartition(record.topic, record.partition)
-            if partition in positions:
-                positions[partition] = min(positions[partition], record.offset)
-        behind = {
-            partition: (positions[partition], ends[partition])
-            for partition in partitions
-            if ends[partition] > positions[partition]
-        }
-        first = self._in_hand or (await firsts(self._connection, behind) if behind else [])
-        oldest = min((received(record, self._prefix).timestamp for record in first), default=None)
-        return Lag(sum(end - position for position, end in behind.values()), oldest)
+        return Lag(
+            records=sum(end - position for position, end in behind.values()),
+            oldest=min((received(record, self._prefix).timestamp for record in oldest), default=None),
+        )
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Partitions are taken away: finish or cancel what is in hand, and commit, before they go."""
@@ -154,6 +162,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._revoked or self._stopping.is_set():
             return  # nothing of it was committed: whoever gets the partitions gets it again
         self._idle.clear()
+        self._in_hand = list(records)  # from here on the lag counts them, whatever is awaited
         try:
             self._in_hand = _in_order([*records, *await self._more_urgent()])
             batch = [received(record, self._prefix) for record in self._in_hand]
