@@ -159,7 +159,7 @@ WAVE: Machine[WaveState] = Machine(
         ),
         Transition(("verified",), "failing", "rolling-back", "a later wave failed and the policy says all"),
         Transition(("rolling-back",), "rollback-verified", "rolled-back", "everything is as backed up"),
-        Transition(("rolling-back",), "rollback-failed", "failed", "a person is needed"),
+        Transition(("rolling-back", "verified"), "rollback-failed", "failed", "a person is needed"),
     ),
     course=("planned", "due", "backing-up", "deploying", "verifying", "soaking", "verified"),
 )
@@ -192,20 +192,27 @@ ASKED: Mapping[Action, tuple[UpdateState, ...]] = {
 """In which states, beneath any pause, a person may ask for what."""
 
 
-def diagram(machine: Machine[S], *, pausable: tuple[S, ...] = ()) -> str:
-    """The machine as a Mermaid state diagram."""
+def diagram(machine: Machine[S], *, composites: Mapping[str, tuple[S, ...]] | None = None) -> str:
+    """The machine as a Mermaid state diagram.
+
+    States that a composite holds are drawn within it, and what happens in each of them starts from it.
+    """
+    composites = composites or {}
     lines = ["stateDiagram-v2", f"    [*] --> {_name(machine.course[0])}"]
+    for name, members in composites.items():
+        lines += [f"    state {name} {{", *(f"        {_name(member)}" for member in members), "    }"]
     for transition in machine.transitions:
-        lines += [
-            f"    {_name(source)} --> {_name(transition.target)}: {transition.trigger}"
-            for source in transition.sources
-        ]
-    for state in pausable:
-        lines.append(f"    {_name(state)} --> paused: pause")
-        lines.append(f"    paused --> {_name(state)}: resume")
-    sources = {source for transition in machine.transitions for source in transition.sources}
-    targets = [transition.target for transition in machine.transitions]
-    lines += [f"    {_name(end)} --> [*]" for end in dict.fromkeys(targets) if end not in sources]
+        sources = set(transition.sources)
+        arrows = []
+        for name, members in composites.items():
+            if sources.issuperset(members):
+                sources -= set(members)
+                arrows.append(name)
+        arrows += [_name(source) for source in transition.sources if source in sources]
+        lines += [f"    {arrow} --> {_name(transition.target)}: {transition.trigger}" for arrow in arrows]
+    left = {source for transition in machine.transitions for source in transition.sources}
+    targets = dict.fromkeys(transition.target for transition in machine.transitions)
+    lines += [f"    {_name(end)} --> [*]" for end in targets if end not in left]
     return "\n".join(lines)
 
 

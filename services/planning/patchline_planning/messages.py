@@ -31,6 +31,7 @@ class WaveMoved(Message):
     left_over: int = 0
     """How many targets the window's end left out."""
     failed: int = 0
+    mending: bool = False
     needs_person: bool = False
     error: str | None = None
 

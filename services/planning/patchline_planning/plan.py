@@ -59,6 +59,8 @@ class PlannedWave(BaseModel):
     """Since it was verified, an assessment has shown its targets as not affected."""
     failed: int = 0
     """How many of its targets failed, as its policy tolerates."""
+    mending: bool = False
+    """Whether it takes those back now."""
     followed_up: bool = False
     """Whether what the window's end left out has a wave of its own."""
     error: str | None = None
@@ -68,8 +70,8 @@ class PlannedWave(BaseModel):
         return self.state in WAVE_STARTED
 
     def active(self) -> bool:
-        """Whether it is its turn: it asks for its targets or works on them."""
-        return self.state == "due" or self.started()
+        """Whether it is its turn: it asks for its targets, or works on them, or on some of them still."""
+        return self.state == "due" or self.started() or self.mending
 
 
 class Pause(BaseModel):

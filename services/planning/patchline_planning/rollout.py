@@ -71,7 +71,8 @@ async def wave_moved(plan: Plan, moved: WaveMoved, ctx: Context) -> None:
     wave.state = moved.state
     wave.targets_total = moved.targets_total
     wave.waits_for, wave.soak_until = moved.waits_for, moved.soak_until
-    wave.failed, wave.needs_person, wave.error = moved.failed, moved.needs_person, moved.error
+    wave.failed, wave.mending = moved.failed, moved.mending
+    wave.needs_person, wave.error = moved.needs_person, moved.error
     if wave.started() and plan.state == "scheduled":
         plan.move("wave-started")
     if moved.left_over and not wave.followed_up and wave.state in ("verifying", "soaking", "verified"):
@@ -148,8 +149,11 @@ def _end_of_waves(plan: Plan, ctx: Context) -> None:
     failed = [wave for wave in plan.of_round() if wave.failed]
     if failed:
         count = sum(wave.failed for wave in failed)
-        reason = f"{count} target{'s' if count > 1 else ''} failed, which the policy tolerates: " + "; ".join(
-            f"wave {wave.number} ({wave.group}): {wave.error or 'see its results'}" for wave in failed
+        reason = (
+            f"{count} target{'s' if count > 1 else ''} failed, as many as the policy tolerates: "
+            + "; ".join(
+                f"wave {wave.number} ({wave.group}): {wave.error or 'see its results'}" for wave in failed
+            )
         )
         endings.finish(plan, Ending(outcome="failed", by="planning", reason=reason), ctx)
     elif plan.state == "scheduled":

@@ -40,8 +40,9 @@ class Wave(Document, collection="waves"):
     changed: tuple[str, ...] = ()
     """Ids of the targets that the deployment touched."""
     not_started: tuple[WaveTarget, ...] = ()
+    mending: bool = False
+    """Whether, verified, it takes back the targets whose failure the policy tolerates."""
     soak_until: datetime | None = None
-    rollback_reason: str = ""
     needs_person: bool = False
     error: str | None = None
     failed: tuple[str, ...] = Field(default=())
@@ -75,6 +76,7 @@ class Wave(Document, collection="waves"):
             soak_until=self.soak_until,
             left_over=len(self.not_started),
             failed=len(self.failed),
+            mending=self.mending,
             needs_person=self.needs_person,
             error=self.error,
         )

@@ -41,6 +41,14 @@ def fail(wave: Wave, error: str, changed: Iterable[str], ctx: Context) -> None:
     ctx.send(wave.moved())
 
 
+def mend(wave: Wave, ctx: Context) -> None:
+    """The wave is verified: take back those of its targets whose failure the policy tolerates."""
+    wave.changed = tuple(sorted(set(wave.changed) & set(wave.failed)))
+    if wave.changed:
+        wave.mending = True
+        ask_for_targets(wave, wave.changed, ctx)
+
+
 def request_rollback(wave: Wave, ctx: Context) -> None:
     """Ask for the rollback of every changed target to its backup."""
     changed = frozenset(wave.changed)
@@ -58,7 +66,10 @@ def request_rollback(wave: Wave, ctx: Context) -> None:
 
 def rolled_back(wave: Wave, ctx: Context) -> None:
     """The rollback has ended well."""
-    wave.move("rollback-verified")
+    if wave.mending:
+        wave.mending = False
+    else:
+        wave.move("rollback-verified")
     release_targets(wave, ctx)
     wave.idle()
     ctx.send(wave.moved())
@@ -67,7 +78,7 @@ def rolled_back(wave: Wave, ctx: Context) -> None:
 def need_person(wave: Wave, error: str, ctx: Context) -> None:
     """The rollback failed: keep the targets, so that nobody touches them before a person has looked."""
     wave.error = f"{wave.error}; then the rollback failed: {error}" if wave.error else error
-    wave.needs_person = True
+    wave.needs_person, wave.mending = True, False
     wave.move("rollback-failed")
     wave.idle()
     for target_id in wave.asked_for:

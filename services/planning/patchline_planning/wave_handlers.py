@@ -202,6 +202,8 @@ async def _wave_in_turn(event: WaveEvent, ctx: Context) -> Wave:
     expected = WAVE_ANSWERS[event.TOPIC]
     if isinstance(event, WaveVerificationFailed) and event.during_soak:
         expected = ("soaking",)
+    if wave.mending and isinstance(event, WaveRollbackVerified | WaveRollbackFailed):
+        expected = ("verified",)
     moment = WAVE.moment(wave.state, expected)
     if moment == "early":
         raise Early(f"{wave.id} is still {wave.state}", waits_for=(Wave, wave.id))

@@ -8,7 +8,15 @@ from patchline_kit.context import Context
 from patchline_planning import deadlines
 from patchline_planning.messages import OpenWave, ReleaseTarget, ReplanWave
 from patchline_planning.wave import Wave
-from patchline_planning.wave_failures import fail, faulty, give_up, need_person, request_rollback, touched
+from patchline_planning.wave_failures import (
+    fail,
+    faulty,
+    give_up,
+    mend,
+    need_person,
+    request_rollback,
+    touched,
+)
 from patchline_planning.wave_targets import ask_for_targets, release_targets
 from patchline_schemas.waves import WaveCancelled, WaveDeployed, WaveDue, WavePlanned
 
@@ -130,14 +138,13 @@ def deployed(wave: Wave, event: WaveDeployed, ctx: Context) -> None:
     wave.failed = faulty(event.results)
     errors = [result.error for result in event.results if result.target_id in wave.failed and result.error]
     wave.error = "; ".join(errors[:3]) or None
-    if event.results:
+    if any(result.outcome == "succeeded" for result in event.results):
         go_on(wave, "deployed", ctx)
         return
-    for trigger in ("deployed", "checks-passed", "verified"):
-        wave.move(trigger)
+    wave.move("deployed")
+    wave.move("checks-passed")
     release_targets(wave, ctx)
-    wave.idle()
-    ctx.send(wave.moved())
+    verified(wave, ctx)
 
 
 def soak(wave: Wave, ctx: Context) -> None:
@@ -147,9 +154,10 @@ def soak(wave: Wave, ctx: Context) -> None:
 
 
 def verified(wave: Wave, ctx: Context) -> None:
-    """The wave has ended well."""
+    """The wave has ended well, but for those of its targets whose failure the policy tolerates."""
     wave.move("verified")
     wave.idle()
+    mend(wave, ctx)
     ctx.send(wave.moved())
 
 
@@ -166,7 +174,7 @@ def time_out(wave: Wave, ctx: Context) -> None:
     error = f"timed out: {_STEP_NAMES[wave.state]} did not end within {wave.limit}"
     if wave.state == "backing-up":
         give_up(wave, error, ctx)
-    elif wave.state == "rolling-back":
+    elif wave.state == "rolling-back" or wave.mending:
         need_person(wave, error, ctx)
     else:
         fail(wave, error, wave.changed or wave.ids(), ctx)
@@ -178,4 +186,5 @@ _STEP_NAMES = {
     "verifying": "the verification",
     "soaking": "the soak",
     "rolling-back": "the rollback",
+    "verified": "the rollback of failed targets",
 }

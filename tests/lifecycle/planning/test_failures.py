@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from patchline_schemas.updates import UpdateFailed
-from patchline_schemas.waves import WaveRollbackRequested
+from patchline_schemas.waves import TargetResult, WaveDeployed, WaveRollbackRequested
 
 
 async def two_waves(life: Any, **policies: Any) -> tuple[str, str, str]:
@@ -154,22 +154,39 @@ async def test_a_rollback_that_misses_its_limit_needs_a_person(life: Any) -> Non
     assert life.state(id_) == "needs-person"
 
 
-async def test_failures_that_the_policy_tolerates_end_the_update_as_failed(life: Any) -> None:
-    await life.group("intranet", policies={"max_failures": 1})
-    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet"})
-    first = life.planned(id_).waves[0].id
+async def with_a_tolerated_failure(life: Any) -> tuple[str, str, str]:
+    """``b`` failed in a verified first wave; its rollback is asked for."""
+    id_, first, second = await two_waves(life, max_failures=1)
     await life.back_up(first)
     due = life.due(first)
-    from patchline_schemas.waves import TargetResult, WaveDeployed
-
     good, bad = life.results(due)
     broken = TargetResult(target_id=bad.target_id, outcome="failed", error="pip said no")
     await life.say(WaveDeployed(order=due.order, results=(good, broken)))
     await life.pass_checks(first)
     await life.verify(first)
-    assert life.waves(id_) == {first: "verified"}
+    assert [target.target_id for target in life.rollback(first).targets] == ["b"]
+    assert life.due_waves() == [first]
+    return id_, first, second
+
+
+async def test_a_tolerated_failure_is_taken_back_and_the_rollout_goes_on(life: Any) -> None:
+    id_, first, second = await with_a_tolerated_failure(life)
+    await life.roll_back(first)
+    assert life.due_waves() == [first, second]
+    await life.carry(second)
+    assert life.waves(id_) == {first: "verified", second: "verified"}
     assert life.state(id_) == "failed"
+    assert "1 target failed" in life.progress(id_).error
     assert "pip said no" in life.progress(id_).error
+    await life.ask("retry", id_)
+    assert [wave.targets_total for wave in life.planned(id_).waves] == [1]
+
+
+async def test_a_tolerated_failure_that_cannot_be_taken_back_needs_a_person(life: Any) -> None:
+    id_, first, second = await with_a_tolerated_failure(life)
+    await life.fail_rollback(first)
+    assert life.state(id_) == "needs-person"
+    assert second not in life.due_waves()
 
 
 async def test_answers_out_of_order_wait_for_the_one_before(life: Any) -> None:
