@@ -15,7 +15,8 @@ def result(number, *, words=20, changes=3, checks=2, outcome="failed"):
         from_version="3.1.2",
         to_version="3.1.6",
         changes=tuple(
-            PackageChange(component=f"pkg:pypi/package-{n}", before="1.0", after="2.0") for n in range(changes)
+            PackageChange(component=f"pkg:pypi/package-{n}", before="1.0", after="2.0")
+            for n in range(changes)
         ),
         checks=tuple(
             CheckResult(name=f"check {n}", passed=n > 0, output=text, duration=timedelta(seconds=1))
