@@ -228,3 +228,17 @@ def table(machine: Machine[S]) -> str:
 
 def _name(state: str) -> str:
     return state.replace("-", "_")
+
+
+def documentation() -> dict[str, str]:
+    """The parts of ``docs/planning.md`` that are made from the tables, by the name of their place there."""
+    asked = ["| request | possible while the update is |", "|---|---|"]
+    asked += [f"| {action} | {', '.join(states)} |" for action, states in ASKED.items()]
+    composites = {"before_the_rollout": NOT_STARTED, "ended": ENDED}
+    return {
+        "update diagram": f"```mermaid\n{diagram(UPDATE, composites=composites)}\n```",
+        "update table": table(UPDATE),
+        "wave diagram": f"```mermaid\n{diagram(WAVE)}\n```",
+        "wave table": table(WAVE),
+        "request table": "\n".join(asked),
+    }
