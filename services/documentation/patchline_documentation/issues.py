@@ -147,7 +147,7 @@ def _left_behind(fact: Fact, event: waves.WaveDeployed, later: Sequence[Event]) 
 
 
 def _where(event: waves.WaveEvent) -> str:
-    return sentence(wave_name(event.order)).rstrip(".")
+    return wave_name(event.order)
 
 
 def _on(results: Sequence[waves.TargetResult]) -> str:

@@ -12,7 +12,7 @@ from patchline_kit.documents import Document
 from patchline_schemas.updates import UpdateDocumented
 from patchline_schemas.values import UpdateState
 
-LOOK_AGAIN = timedelta(milliseconds=500)
+LOOK_AGAIN = timedelta(milliseconds=250)
 
 
 class ReportJob(Document, collection="reports"):

@@ -37,16 +37,16 @@ def told(event: Event) -> Told | None:
 def held(progress: updates.UpdateProgressed) -> str:
     """Why an update does not move, in words."""
     if progress.held is None:
-        return f"the update is {progress.state.replace('-', ' ')}"
+        return f"The update is {progress.state.replace('-', ' ')}"
     rule = progress.held.rule.replace("-", " ").replace(".", ", ")
     until = f" until {moment(progress.held.until)}" if progress.held.until else ""
     who = f"; {progress.held.who} can release it" if progress.held.who else ""
-    return f"the update is {progress.state.replace('-', ' ')}, held by the rule “{rule}”{until}{who}"
+    return f"The update is {progress.state.replace('-', ' ')}, held by the rule “{rule}”{until}{who}"
 
 
 def wave_name(order: waves.WaveOrder) -> str:
     """A wave as a report calls it."""
-    return f"wave {order.number} ({order.group})"
+    return f"Wave {order.number} ({order.group})"
 
 
 def failed_targets(results: Sequence[waves.TargetResult]) -> list[str]:

@@ -21,7 +21,7 @@ def approvals(facts: Sequence[Fact]) -> Iterator[ApprovalLine]:
                 who, verdict, reason = event.rejected_by, "rejected", event.reason
             case _:
                 continue
-        yield ApprovalLine(at=fact.time, who=who, verdict=verdict, reason=sentence(without_secrets(reason)))
+        yield ApprovalLine(at=fact.time, who=who, verdict=verdict, reason=without_secrets(reason))
 
 
 def asked(facts: Sequence[Fact]) -> Iterator[RequestLine]:
@@ -38,7 +38,7 @@ def asked(facts: Sequence[Fact]) -> Iterator[RequestLine]:
                 at=fact.time,
                 who=event.who,
                 action=event.action,
-                reason=sentence(without_secrets(event.reason)),
+                reason=without_secrets(event.reason),
                 answer=_answer(answers.get(fact.id)),
             )
 

@@ -118,9 +118,9 @@ def _cell(text: str) -> str:
     return _md(text) or "–"
 
 
-def _block(text: str) -> str:
-    """Indented by four, which no content of the text can end."""
-    return "\n".join(f"    {line}" for line in text.splitlines())
+def _block(text: str, indent: int = 4) -> str:
+    """Indented as code, which no content of the text can end."""
+    return "\n".join(" " * indent + line for line in text.splitlines())
 
 
 def _remarks(target: TargetLine) -> str:

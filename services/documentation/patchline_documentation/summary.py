@@ -145,7 +145,7 @@ def _approval(story: Story) -> str:
     if not story.approvals:
         return ""
     last = story.approvals[-1]
-    return f"On {moment(last.at)} {last.who} {last.verdict}: {last.reason}"
+    return f"On {moment(last.at)} {last.who} {last.verdict} (“{last.reason}”)"
 
 
 def _rollout(story: Story) -> Iterator[str]:
@@ -181,9 +181,8 @@ def _ending(story: Story) -> str:
             return f"The round ended as failed: {_last_line(ending.error)}"
         case updates.UpdateCancelled():
             instead = f"; {ending.superseded_by} takes its place" if ending.superseded_by else ""
-            return (
-                f"{ending.cancelled_by} cancelled it: {without_secrets(ending.reason).rstrip('.')}{instead}"
-            )
+            reason = without_secrets(ending.reason).rstrip(".")
+            return f"It was cancelled by {ending.cancelled_by}: {reason}{instead}"
         case _:
             return ""
 

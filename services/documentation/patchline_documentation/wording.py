@@ -70,11 +70,9 @@ def length(duration: timedelta) -> str:
 
 
 def sentence(text: str) -> str:
-    """The text with a capital at its start and a full stop at its end."""
+    """The text on one line, with a full stop at its end. A name at its start keeps its spelling."""
     text = " ".join(text.split())
-    if not text:
-        return ""
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
+    return text if not text or text[-1] in ".!?…" else text + "."
 
 
 def size(octets: int) -> str:

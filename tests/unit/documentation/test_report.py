@@ -20,7 +20,7 @@ def test_a_completed_update_says_where_it_is_in_effect_and_that_it_was_in_time(c
     assert said.headline == "jinja2 3.1.6 is in effect on 1 target"
     assert said.due_met is True
     assert said.issues == ()
-    assert "bea approved revision 1" in " ".join(said.summary)
+    assert "bea approved revision 1 (“read the notes”)" in " ".join(said.summary)
 
 
 def test_versions_before_and_after_come_from_the_targets(completed_life):
