@@ -3,10 +3,10 @@ import errno
 from datetime import timedelta
 
 import pytest
-from patchline_backup.service import service
-from patchline_backup.settings import Settings
 from wave_doubles import JINJA, OLD, FakeDriver, order, register, resources, wave_targets
 
+from patchline_backup.service import service
+from patchline_backup.settings import Settings
 from patchline_fleet.archives import Archives, FolderArchives
 from patchline_fleet.driver import NotEnoughSpace, Unreachable
 from patchline_kit.testing import ServiceHarness

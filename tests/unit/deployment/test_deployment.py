@@ -2,10 +2,10 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from patchline_deployment.service import service
-from patchline_deployment.settings import Settings
 from wave_doubles import JINJA, NEW, NOW, OLD, FakeDriver, order, register, resources, wave_targets
 
+from patchline_deployment.service import service
+from patchline_deployment.settings import Settings
 from patchline_fleet.archives import FolderArchives
 from patchline_fleet.driver import Busy, DriverError, NotEnoughSpace, Unreachable
 from patchline_fleet.runs import TargetRun
@@ -434,8 +434,7 @@ async def test_a_wave_that_goes_back_starts_no_further_target(tmp_path):
                 order=event.order, targets=event.targets[:1], backups=event.backups, reason="timed out"
             )
         )
-        while not h.published(WaveRolledBack):
-            await asyncio.sleep(0)
+        await h.until(lambda: bool(h.published(WaveRolledBack)))
         gate.set()
         await h.settle()
         assert driver.count("apply", "b") == 0

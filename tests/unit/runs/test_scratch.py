@@ -1,4 +1,4 @@
-import subprocess
+import asyncio
 import sys
 
 from patchline_fleet.scratch import scratch, sweep
@@ -30,8 +30,8 @@ async def test_a_sweep_removes_what_a_killed_process_left(tmp_path):
         "        os.kill(os.getpid(), 9)\n"
         "asyncio.run(main())\n"
     )
-    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
-    assert ended.returncode == -9
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(tmp_path))
+    assert await process.wait() == -9
     assert len(list(tmp_path.iterdir())) == 1
     assert await sweep(tmp_path, "other") == 0
     assert await sweep(tmp_path, "test") == 1

@@ -1,14 +1,14 @@
 import asyncio
 from datetime import timedelta
 
-from patchline_testing.service import service
-from patchline_testing.settings import Settings
 from wave_doubles import JINJA, NEW, OLD, FakeDriver, register, resources, target
 
 from patchline_fleet.driver import Busy, DriverError, StageOutput
 from patchline_kit.testing import ServiceHarness
 from patchline_schemas.fleet import CommandCheck, TargetRegistered, TargetRemoved
 from patchline_schemas.updates import Representative, UpdatePlanned, UpdateTested, UpdateTestFailed
+from patchline_testing.service import service
+from patchline_testing.settings import Settings
 
 SECOND = timedelta(seconds=1)
 

@@ -1,12 +1,12 @@
 from datetime import timedelta
 
 import pytest
-from patchline_verification.look import judge
-from patchline_verification.soak import next_look
 from wave_doubles import NEW, NOW, OLD, order, wave_targets
 
 from patchline_fleet.runs import Assignment, TargetRun
 from patchline_schemas.waves import CheckResult
+from patchline_verification.look import judge
+from patchline_verification.soak import next_look
 
 MINUTE = timedelta(minutes=1)
 

@@ -1,7 +1,5 @@
 from datetime import timedelta
 
-from patchline_verification.service import service
-from patchline_verification.settings import Settings
 from wave_doubles import JINJA, NEW, NOW, OLD, FakeDriver, order, register, resources, wave_targets
 
 from patchline_fleet.driver import Busy, Unreachable
@@ -18,6 +16,8 @@ from patchline_schemas.waves import (
     WaveVerificationFailed,
     WaveVerified,
 )
+from patchline_verification.service import service
+from patchline_verification.settings import Settings
 
 SOAK = timedelta(seconds=30)
 
