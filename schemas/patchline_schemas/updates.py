@@ -243,20 +243,20 @@ class UpdateProgressed(UpdateEvent, topic="updates.progressed"):
     waves: tuple[WaveProgress, ...]
 
 
-class UpdateDueSoon(UpdateEvent, topic="updates.due-soon"):
+class UpdateDue(UpdateEvent):
+    """Base of the events about a due date."""
+
+    due_at: UtcTime
+    state: UpdateState
+    held: Held | None = None
+
+
+class UpdateDueSoon(UpdateDue, topic="updates.due-soon"):
     """The due date is near and the update is not done."""
 
-    due_at: UtcTime
-    state: UpdateState
-    held: Held | None = None
 
-
-class UpdateOverdue(UpdateEvent, topic="updates.overdue"):
+class UpdateOverdue(UpdateDue, topic="updates.overdue"):
     """The due date has passed and the update is not done."""
-
-    due_at: UtcTime
-    state: UpdateState
-    held: Held | None = None
 
 
 class UpdateEnded(UpdateEvent):

@@ -128,11 +128,15 @@ class WaveBackedUp(WaveEvent, topic="waves.backed-up"):
     backups: tuple[Backup, ...]
 
 
-class WaveBackupFailed(WaveEvent, topic="waves.backup-failed"):
-    """A target could not be backed up; nothing was deployed."""
+class WaveFailed(WaveEvent):
+    """Base of the events that say that a step failed."""
 
     results: tuple[TargetResult, ...]
     error: str
+
+
+class WaveBackupFailed(WaveFailed, topic="waves.backup-failed"):
+    """A target could not be backed up; nothing was deployed."""
 
 
 class WaveDeployed(WaveEvent, topic="waves.deployed"):
@@ -143,11 +147,8 @@ class WaveDeployed(WaveEvent, topic="waves.deployed"):
     """Targets that the window's end left out; they get a follow-up wave."""
 
 
-class WaveDeployFailed(WaveEvent, topic="waves.deploy-failed"):
+class WaveDeployFailed(WaveFailed, topic="waves.deploy-failed"):
     """A target failed, and the wave was not carried on."""
-
-    results: tuple[TargetResult, ...]
-    error: str
 
 
 class WaveChecksPassed(WaveEvent, topic="waves.checks-passed"):
@@ -163,11 +164,9 @@ class WaveVerified(WaveEvent, topic="waves.verified"):
     results: tuple[TargetResult, ...]
 
 
-class WaveVerificationFailed(WaveEvent, topic="waves.verification-failed"):
+class WaveVerificationFailed(WaveFailed, topic="waves.verification-failed"):
     """The version is not in effect or a check fails."""
 
-    results: tuple[TargetResult, ...]
-    error: str
     during_soak: bool
 
 
@@ -192,8 +191,5 @@ class WaveRollbackVerified(WaveEvent, topic="waves.rollback-verified"):
     results: tuple[TargetResult, ...]
 
 
-class WaveRollbackFailed(WaveEvent, topic="waves.rollback-failed"):
+class WaveRollbackFailed(WaveFailed, topic="waves.rollback-failed"):
     """A target could not be rolled back, or does not work after it: a person is needed."""
-
-    results: tuple[TargetResult, ...]
-    error: str

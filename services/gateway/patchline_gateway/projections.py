@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from patchline_gateway.contacts import without_secrets
+from patchline_kit.contacts import without_secrets
 from patchline_gateway.messages import (
     TellFleetFile,
     TellGroup,

@@ -1,0 +1,69 @@
+"""From an occasion to the notices of everybody concerned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from patchline_communication.documents import KnownGroup, Tell, UpdateNews
+from patchline_communication.texts import Text
+from patchline_kit.context import Context
+from patchline_kit.outcomes import Early, Stale
+from patchline_schemas.envelope import derived_id
+from patchline_schemas.notices import Occasion
+
+
+async def tell(
+    ctx: Context,
+    groups: Iterable[str],
+    occasion: Occasion,
+    text: Text,
+    *,
+    update_id: str,
+    wave_id: str | None = None,
+    which: str,
+    about_at: datetime | None = None,
+) -> None:
+    """Send a notice to every contact of ``groups``.
+
+    ``which`` tells this occasion from another of its kind; a notice's id follows from it, so the same
+    occasion is never told twice. A contact of several groups is told once.
+    """
+    told: set[str] = set()
+    for name in groups:
+        group = await known_group(name, ctx)
+        for contact in group.contacts:
+            if contact in told:
+                continue
+            told.add(contact)
+            ctx.send(
+                Tell(
+                    to=derived_id(f"{wave_id or update_id}/{which}", f"notice.{occasion}", contact),
+                    update_id=update_id,
+                    wave_id=wave_id,
+                    group=name,
+                    contact=contact,
+                    required=group.required_notice,
+                    occasion=occasion,
+                    subject_line=text.subject,
+                    body=text.body,
+                    about_at=about_at,
+                )
+            )
+
+
+async def known_group(name: str, ctx: Context) -> KnownGroup:
+    """The group. Raises :class:`Early` until ``fleet.group-registered`` was handled."""
+    group = await ctx.read(KnownGroup, name)
+    if group is None:
+        raise Early(f"the group {name} is not registered here yet", waits_for=(KnownGroup, name))
+    return group
+
+
+async def news_of(update_id: str, once: str, ctx: Context) -> UpdateNews:
+    """The update's news, to tell something ``once``. Raises :class:`Stale` if that was told before."""
+    news = await ctx.require(UpdateNews, update_id)
+    if once in news.told:
+        raise Stale(f"{once} was told before")
+    news.told = news.told | {once}
+    return news

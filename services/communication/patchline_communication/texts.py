@@ -1,0 +1,182 @@
+"""What notices say. Plain text, short, the important thing first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from patchline_communication.documents import UpdateNews, WaveNews
+from patchline_schemas.updates import Held
+from patchline_schemas.waves import TargetResult
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A notice's words."""
+
+    subject: str
+    body: str
+
+
+def planned(
+    wave: WaveNews, news: UpdateNews | None, *, downtime: timedelta | None, before: datetime | None
+) -> Text:
+    """A wave's time is known, or (with ``before``) it has moved."""
+    when = _when(wave.starts_at)
+    verb = "moved to" if before else "planned for"
+    lines = [
+        f"{_what(wave.component, wave.to_version)} will be installed on {_targets(wave.targets_total)}"
+        f" of {wave.group}: {when}.",
+        f"Before it was planned for {_when(before)}." if before else "",
+        f"The window ends at {_instant(wave.ends_at)}." if wave.ends_at else "",
+        _downtime(downtime),
+        *(_contents(news) if news else ()),
+    ]
+    return Text(f"{_what(wave.component, wave.to_version)} on {wave.group}: {verb} {when}", _paragraph(lines))
+
+
+def cancelled(wave: WaveNews, reason: str) -> Text:
+    """A planned wave will not happen."""
+    what = _what(wave.component, wave.to_version)
+    return Text(
+        f"{what} on {wave.group}: cancelled",
+        _paragraph([f"{what} will not be installed on {_targets(wave.targets_total)}.", reason]),
+    )
+
+
+def started(what: str, group: str, targets_total: int, ends_at: datetime | None) -> Text:
+    """A wave begins."""
+    window = f"The window ends at {_instant(ends_at)}." if ends_at else ""
+    return Text(
+        f"{what} on {group}: started",
+        _paragraph([f"The update of {_targets(targets_total)} begins now, with a backup of each.", window]),
+    )
+
+
+def ended(what: str, group: str, results: tuple[TargetResult, ...]) -> Text:
+    """A wave is verified."""
+    restarted = [result.target_id for result in results if result.restarted]
+    return Text(
+        f"{what} on {group}: done",
+        _paragraph(
+            [
+                f"The version is in effect on {_targets(len(results))} and the checks passed to the end.",
+                f"Restarted: {_names(restarted)}." if restarted else "",
+            ]
+        ),
+    )
+
+
+def rolled_back(what: str, group: str, results: tuple[TargetResult, ...]) -> Text:
+    """A wave is as it was before."""
+    notes = [f"{result.target_id}: {note}" for result in results for note in result.notes][:20]
+    return Text(
+        f"{what} on {group}: rolled back",
+        _paragraph([f"As before, with passing checks: {_targets(len(results))}.", *notes]),
+    )
+
+
+def failed(what: str, where: str, error: str, next_step: str) -> Text:
+    """A step failed."""
+    return Text(f"{what} on {where}: failed", _paragraph([error, next_step]))
+
+
+def needs_person(what: str, where: str, error: str, update_id: str) -> Text:
+    """Nothing goes on without a person."""
+    return Text(
+        f"{what} on {where}: a person is needed",
+        _paragraph([error, f"See what to do: patchline explain {update_id}"]),
+    )
+
+
+def awaiting_approval(news: UpdateNews) -> Text:
+    """A plan waits for a person."""
+    what = _what(news.component, news.to_version)
+    return Text(
+        f"{what}: waits for approval",
+        _paragraph(
+            [
+                f"{what} passed its test and waits for approval: {news.approval}.",
+                f"It concerns {_names(list(news.groups))}.",
+                *_contents(news),
+                f"Approve: patchline update approve {news.id} --as NAME --reason TEXT",
+            ]
+        ),
+    )
+
+
+def due(news: UpdateNews, due_at: datetime, held: Held | None, *, over: bool) -> Text:
+    """A due date is near, or past."""
+    what = _what(news.component, news.to_version)
+    verb = "was due" if over else "is due"
+    return Text(
+        f"{what}: {'overdue' if over else 'due soon'}",
+        _paragraph([f"{what} {verb} at {_instant(due_at)} and is not done.", _held(held)]),
+    )
+
+
+def retracted(what: str, reason: str, installed_on: list[str], group: str) -> Text:
+    """A version was withdrawn by its vendor, and is installed."""
+    return Text(
+        f"{what} on {group}: withdrawn by its vendor",
+        _paragraph([f"The vendor says: {reason}", f"It is installed on {_names(installed_on)}."]),
+    )
+
+
+def late(about_at: datetime | None, now: datetime, *, tolerance: timedelta) -> str:
+    """A first line for a notice that comes after the time it announces; empty if it does not."""
+    if about_at is None or now <= about_at + tolerance:
+        return ""
+    return (
+        f"This notice is late: it was for {_instant(about_at)}, and Patchline could not send it before.\n\n"
+    )
+
+
+def subject_of(component: str, version: str) -> str:
+    """``pkg:pypi/jinja2`` and ``3.1.6`` are ``jinja2 3.1.6`` to a person."""
+    return _what(component, version)
+
+
+def _what(component: str, version: str) -> str:
+    return f"{component.rpartition('/')[2]} {version}"
+
+
+def _held(held: Held | None) -> str:
+    if held is None:
+        return ""
+    return f"It is held by {held.rule}" + (f"; {held.who} can release it." if held.who else ".")
+
+
+def _contents(news: UpdateNews) -> list[str]:
+    return [
+        f"It fixes {_names(list(news.advisories))}." if news.advisories else "",
+        f"Release notes: {news.notes_url}" if news.notes_url else "",
+    ]
+
+
+def _downtime(expected: timedelta | None) -> str:
+    if expected is None:
+        return "No restart is needed."
+    minutes = max(1, round(expected.total_seconds() / 60))
+    return f"Expect a restart; each target may be away for up to {minutes} min."
+
+
+def _targets(total: int) -> str:
+    return "1 target" if total == 1 else f"{total} targets"
+
+
+def _names(names: list[str]) -> str:
+    shown = ", ".join(names[:10])
+    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
+
+
+def _when(at: datetime | None) -> str:
+    return _instant(at) if at else "no window in sight"
+
+
+def _instant(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _paragraph(lines: list[str]) -> str:
+    return "\n".join(line for line in lines if line)

@@ -1,0 +1,148 @@
+from datetime import timedelta
+
+import pytest
+from icalendar import Calendar
+
+from patchline_communication.courier import Courier, NotDelivered
+from patchline_communication.service import service
+from patchline_communication.settings import Settings
+from patchline_kit.testing import ServiceHarness
+from patchline_schemas.examples import examples
+from patchline_schemas.fleet import Group, GroupRegistered, Policies
+from patchline_schemas.notices import NoticeFailed, NoticeSent
+from patchline_schemas.updates import UpdatePlanned, UpdateProgressed
+from patchline_schemas.waves import WaveCancelled, WaveDue, WavePlanned, WaveVerificationFailed
+
+PLANNED = examples()[WavePlanned].usual
+UPDATE = examples()[UpdatePlanned].usual
+SECRET = "json://user:s3cret@example.org/hook"
+
+
+class Post:
+    """A courier that remembers, and fails so many times first."""
+
+    def __init__(self, failures=0):
+        self.failures = failures
+        self.letters = []
+
+    async def deliver(self, contact, letter):
+        if self.failures:
+            self.failures -= 1
+            raise NotDelivered("no answer")
+        self.letters.append((contact, letter))
+
+
+@pytest.fixture
+def post():
+    return Post()
+
+
+@pytest.fixture
+async def harness(tmp_path, post):
+    settings = Settings(dir=tmp_path / "state")
+    async with ServiceHarness(service, tmp_path=tmp_path, resources={Courier: post}, settings=settings) as h:
+        yield h
+
+
+async def register(harness, contact="file:a.log", *, required=False, revision=1):
+    group = Group(
+        name="intranet", criticality="low", contacts=(contact,), policies=Policies(required_notice=required)
+    )
+    await harness.publish(GroupRegistered(revision=revision, group=group))
+    await harness.publish(UPDATE)
+
+
+def calendar(tmp_path):
+    file = tmp_path / "state" / "notices" / "calendar" / f"{PLANNED.order.wave_id}.ics"
+    return Calendar.from_ical(file.read_bytes()).walk("VEVENT")[0]
+
+
+async def test_a_planned_wave_is_told_ahead_and_put_into_the_calendar(harness, post, tmp_path):
+    await register(harness)
+    await harness.publish(PLANNED)
+    await harness.settle()
+    [(contact, letter)] = post.letters
+    assert contact == "file:a.log"
+    assert letter.subject == "jinja2 3.1.6 on intranet: planned for 2026-03-03 09:30 UTC"
+    assert "CVE-2025-27516" in letter.body
+    [sent] = harness.published(NoticeSent)
+    assert (sent.notice_id, sent.occasion) == (letter.notice_id, "planned")
+    assert calendar(tmp_path).decoded("dtstart") == PLANNED.starts_at
+
+
+async def test_a_wave_that_moves_is_told_again_and_its_entry_follows(harness, post, tmp_path):
+    await register(harness)
+    await harness.publish(PLANNED)
+    await harness.settle()
+    later = PLANNED.starts_at + timedelta(days=1)
+    await harness.publish(PLANNED.model_copy(update={"starts_at": later, "ends_at": None}))
+    await harness.settle()
+    assert [sent.occasion for sent in harness.published(NoticeSent)] == ["planned", "rescheduled"]
+    assert "Before it was planned for 2026-03-03 09:30 UTC." in post.letters[1][1].body
+    event = calendar(tmp_path)
+    assert (event.decoded("dtstart"), event.decoded("sequence")) == (later, 1)
+
+
+async def test_a_cancelled_wave_is_told_and_stays_in_the_calendar_as_cancelled(harness, post, tmp_path):
+    await register(harness)
+    await harness.publish(PLANNED)
+    await harness.publish(WaveCancelled(order=PLANNED.order, reason="Not needed."))
+    await harness.settle()
+    assert post.letters[-1][1].subject == "jinja2 3.1.6 on intranet: cancelled"
+    assert calendar(tmp_path)["status"] == "CANCELLED"
+
+
+async def test_the_same_plan_twice_is_told_once(harness, post):
+    await register(harness)
+    await harness.publish(PLANNED)
+    await harness.publish(PLANNED)
+    await harness.settle()
+    assert len(post.letters) == 1
+
+
+async def test_start_and_failure_are_told(harness, post):
+    await register(harness)
+    await harness.publish(PLANNED)
+    await harness.publish(examples()[WaveDue].usual)
+    await harness.publish(examples()[WaveVerificationFailed].usual)
+    await harness.settle()
+    assert sorted(sent.occasion for sent in harness.published(NoticeSent)) == ["failed", "planned", "started"]
+
+
+async def test_what_waits_for_a_person_is_told_with_the_command_that_releases_it(harness, post):
+    await register(harness)
+    waiting = examples()[UpdateProgressed].usual.model_copy(update={"state": "awaiting-approval"})
+    await harness.publish(waiting)
+    await harness.publish(waiting.model_copy(update={"sequence": 6}))
+    await harness.settle()
+    [(_, letter)] = post.letters
+    assert f"patchline update approve {UPDATE.update_id}" in letter.body
+
+
+async def test_a_contact_that_fails_for_a_while_is_told_in_the_end(harness, post):
+    post.failures = 2
+    await register(harness)
+    await harness.publish(PLANNED)
+    await harness.advance(timedelta(minutes=10))
+    assert len(post.letters) == 1
+    assert harness.published(NoticeFailed) == []
+
+
+async def test_a_contact_that_never_answers_is_reported_without_its_secrets(harness, post):
+    post.failures = 1_000
+    await register(harness, SECRET, required=True)
+    await harness.publish(PLANNED)
+    await harness.advance(timedelta(hours=1))
+    [failed] = harness.published(NoticeFailed)
+    assert (failed.required, failed.attempts, failed.error) == (True, 6, "no answer")
+    assert "s3cret" not in failed.model_dump_json()
+
+
+async def test_notices_wait_for_the_group_to_be_known(harness, post):
+    await harness.publish(UPDATE)
+    await harness.publish(PLANNED)
+    await harness.settle()
+    assert post.letters == []
+    await register(harness)
+    await harness.settle()
+    assert len(post.letters) == 1
