@@ -26,8 +26,10 @@ async def roll_back(target: Target, driver: Driver, run: TargetRun, ctx: Context
     if backup is None:
         raise DriverError("no backup of this target is named, so there is nothing to go back to")
     if run.touched_at is None:
-        run.touched_at = ctx.now
         deployed = await ctx.read(TargetRun, target_run_id(wave_run_id(order.wave_id, "deploy"), target.id))
+        if deployed is not None and deployed.result is not None and deployed.touched_at is None:
+            return await _nothing_to_undo(target, driver, run)
+        run.touched_at = ctx.now
         run.checks_before = deployed.checks_before if deployed is not None else ()
         await ctx.checkpoint()
     async with scratch(ctx.setting(Settings).dir / "work", SCRATCH) as folder:
@@ -47,13 +49,14 @@ async def roll_back(target: Target, driver: Driver, run: TargetRun, ctx: Context
 
 
 def result_of(run: TargetRun, undone: Applied, checks_before: tuple[CheckResult, ...]) -> TargetResult:
-    """What ``undone`` means; a target that still has the wave's version without a reason was not rolled back.
+    """What ``undone`` means; a target that still has the wave's version was not rolled back.
 
     Its checks are those from before the deployment: what the target could do then.
     """
     order, assessed = run.order, run.assignment.target.from_version
-    still = same_version(order.component, undone.after, order.version)
-    failed = still and not undone.notes and not same_version(order.component, assessed, order.version)
+    failed = same_version(order.component, undone.after, order.version) and not same_version(
+        order.component, assessed, order.version
+    )
     return TargetResult(
         target_id=run.assignment.target_id,
         outcome="failed" if failed else "rolled-back",
@@ -64,4 +67,16 @@ def result_of(run: TargetRun, undone: Applied, checks_before: tuple[CheckResult,
         checks=checks_before,
         notes=undone.notes,
         error=f"{order.component} {order.version} is still in effect after the rollback" if failed else None,
+    )
+
+
+async def _nothing_to_undo(target: Target, driver: Driver, run: TargetRun) -> TargetResult:
+    inventory = await driver.inventory(target, timeout=run.order.target_timeout)
+    found = inventory.version_of(run.order.component)
+    return TargetResult(
+        target_id=target.id,
+        outcome="rolled-back",
+        from_version=found,
+        to_version=found,
+        notes=("The deployment had not changed this target, so there was nothing to undo.",),
     )

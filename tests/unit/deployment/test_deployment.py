@@ -1,4 +1,5 @@
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
@@ -34,12 +35,12 @@ def harness(driver, tmp_path, **options):
     )
 
 
-async def backups(driver, tmp_path, *ids):
+async def backups(driver, tmp_path, *ids, version=OLD):
     archives, made = FolderArchives(tmp_path / "archives"), []
     for id in ids:
         folder = tmp_path / "made" / id
         folder.mkdir(parents=True)
-        (folder / "packages.json").write_text('{"pkg:pypi/jinja2": "3.1.2"}')
+        (folder / "packages.json").write_text(json.dumps({JINJA: version}))
         archive = await archives.put(folder, f"{id}/w1")
         made.append(
             Backup(
@@ -399,6 +400,39 @@ async def test_a_rollback_says_what_the_checks_said_before_the_deployment(tmp_pa
         await h.settle()
         (result,) = h.published(WaveRolledBack)[0].results
         assert [check.passed for check in result.checks] == [False]
+
+
+async def test_a_target_that_the_deployment_did_not_change_is_not_rolled_back(tmp_path):
+    driver = FakeDriver("wiki", version=NEW)
+    async with harness(driver, tmp_path) as h:
+        await register(h, "wiki")
+        event = await backed_up(driver, tmp_path, "wiki")
+        await h.publish(event)
+        await h.settle()
+        await h.publish(
+            WaveRollbackRequested(
+                order=order(), targets=event.targets, backups=event.backups, reason="another target failed"
+            )
+        )
+        await h.settle()
+        (result,) = h.published(WaveRolledBack)[0].results
+        assert (result.outcome, result.to_version) == ("rolled-back", NEW)
+        assert "nothing to undo" in result.notes[0]
+        assert driver.count("rollback") == 0
+
+
+async def test_a_rollback_after_which_the_version_is_still_in_effect_has_failed(tmp_path):
+    driver = FakeDriver("wiki", version=NEW)
+    async with harness(driver, tmp_path) as h:
+        await register(h, "wiki")
+        saved = await backups(driver, tmp_path, "wiki", version=NEW)
+        await h.publish(
+            WaveRollbackRequested(
+                order=order(), targets=wave_targets("wiki"), backups=saved, reason="the check failed"
+            )
+        )
+        await h.settle()
+        assert "is still in effect after the rollback" in h.published(WaveRollbackFailed)[0].error
 
 
 async def test_a_rollback_that_failed_can_be_asked_for_again(tmp_path):
