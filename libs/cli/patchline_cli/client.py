@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +15,8 @@ import httpx
 from patchline_cli import exit_codes
 from patchline_cli.failures import Failure
 
-DEFAULT_URL = "http://127.0.0.1:8470"
+DEFAULT_PORT = 8470
+DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 SLACK = 15.0
 """Seconds beyond the server's own time limit that an answer may take."""
 _EXIT_CODES = {
@@ -76,6 +79,15 @@ class Client:
         """The JSON answer to a body that is sent as it is."""
         return self._call(method, path, params=params, content=content, wait=wait).json()
 
+    def probe(self, path: str) -> Any:
+        """The JSON answer of a GET that says something of use whatever its status is."""
+        return self._answer("GET", path).json()
+
+    def time_there(self) -> datetime:
+        """The time where Patchline runs, to the second (RFC 9110, "Date"); ours if it does not say."""
+        said = self._answer("GET", "/live").headers.get("Date")
+        return parsedate_to_datetime(said) if said else datetime.now(UTC)
+
     def pages(self, path: str, params: Params | None = None, *, most: int | None = None) -> Iterator[Any]:
         """All items of a listing, part by part; at most ``most``."""
         after: str | None = ""
@@ -100,7 +112,13 @@ class Client:
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
 
-    def _call(
+    def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        response = self._answer(method, path, **request)
+        if response.is_error:
+            raise _failure(response)
+        return response
+
+    def _answer(
         self,
         method: str,
         path: str,
@@ -112,7 +130,7 @@ class Client:
         given = {name: value for name, value in (params or {}).items() if value is not None}
         headers = {"Content-Type": "application/json"} if content is not None else {}
         try:
-            response = self._http.request(
+            return self._http.request(
                 method,
                 path,
                 params=given,
@@ -126,9 +144,6 @@ class Client:
             raise self._bad_url("it must begin with http:// or https://") from error
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
-        if response.is_error:
-            raise _failure(response)
-        return response
 
     def _bad_url(self, why: str) -> Failure:
         return Failure(

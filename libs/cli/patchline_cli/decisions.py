@@ -15,7 +15,7 @@ from patchline_cli.updates import UpdateId
 Who = Annotated[str, typer.Option("--as", metavar="NAME", help="Who decides.")]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept in the ledger.")]
 Timeout = Annotated[str, typer.Option(help="How long to wait for the answer.")]
-REVISION_HELP = "The plan that you mean; another one is refused. [default: the newest]"
+REVISION_HELP = "The plan that you mean; another one is refused. (default: the newest)"
 
 _DOES = {
     "reject": "Say no: this round ends as rejected.",

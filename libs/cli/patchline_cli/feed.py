@@ -43,7 +43,7 @@ def publish(
     ],
     timeout: Annotated[str, typer.Option(help="How long to wait until the updates show.")] = "PT30S",
     who: Annotated[
-        str | None, typer.Option("--as", metavar="NAME", help="Who publishes. [default: you]")
+        str | None, typer.Option("--as", metavar="NAME", help="Who publishes. (default: you)")
     ] = None,
 ) -> None:
     """Publish updates; a list is taken wholly or not at all."""

@@ -10,7 +10,7 @@ import typer
 
 from patchline_cli import exit_codes
 from patchline_cli.failures import Failure, wrong_use
-from patchline_cli.output import Column, Output
+from patchline_cli.output import Column, Output, count
 from patchline_cli.session import Session, command
 from patchline_cli.times import duration
 from patchline_fleet.fleetfile import FleetFile, FleetFileError, read_fleet_file
@@ -124,7 +124,9 @@ def _counts(fleet: FleetFile) -> dict[str, int]:
 
 
 def _summary(output: Output, fleet: FleetFile) -> None:
-    output.line(f"{fleet.path} is valid: {len(fleet.groups)} groups, {len(fleet.targets)} targets.")
+    output.line(
+        f"{fleet.path} is valid: {count(len(fleet.groups), 'group')}, {count(len(fleet.targets), 'target')}."
+    )
     rows = [
         {
             "group": group.name,

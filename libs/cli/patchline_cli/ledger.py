@@ -125,7 +125,7 @@ async def _of_folder(folder: Path) -> Verifier:
     try:
         async with store_of(SERVICE, folder) as store:
             verifier = Verifier([seal async for seal in _reader("seals")(store)])
-            async for entry in _reader("entries")(store):
+            async for entry in _reader("read")(store):
                 verifier.check(entry)
     except ValidationError as error:
         where = error.errors(include_url=False, include_input=False)[0]
@@ -138,7 +138,7 @@ async def _of_folder(folder: Path) -> Verifier:
 async def _write(folder: Path, to: TextIO) -> int:
     written = 0
     async with store_of(SERVICE, folder) as store:
-        for part in ("seals", "entries"):
+        for part in ("seals", "read"):
             async for line in _reader(part)(store):
                 to.write(to_json(line) + "\n")
                 written += 1

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
-
-UNBOUNDED = 100_000
-"""Width of a table that goes into a pipe or file: nothing is cut there."""
 
 
 class Format(StrEnum):
@@ -72,13 +69,26 @@ def state_style(state: str) -> str:
     return STATE_STYLES.get(state, "")
 
 
+def count(number: int, noun: str) -> str:
+    """``1 target``, ``2 targets``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def clean(text: str) -> str:
+    """``text`` without control characters: what a tool printed must not steer the reader's terminal."""
+    return _CONTROL.sub("", text)
+
+
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
 class Output:
     """The two streams, in one of the forms."""
 
     def __init__(self, form: Format = Format.TABLE) -> None:
         self.form = form
-        self.out = Console(file=sys.stdout, highlight=False, soft_wrap=False)
-        self.err = Console(file=sys.stderr, highlight=False)
+        self.out = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+        self.err = Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
 
     @property
     def is_table(self) -> bool:
@@ -87,11 +97,11 @@ class Output:
 
     def say(self, text: str, *, style: str = "") -> None:
         """A message, on standard error."""
-        self.err.print(escape(text), style=style or None, soft_wrap=True)
+        self.err.print(clean(text), style=style or None, soft_wrap=True)
 
     def line(self, text: str, *, style: str = "") -> None:
         """A line of data for a person, on standard output."""
-        self.out.print(escape(text), style=style or None, soft_wrap=not self.out.is_terminal)
+        self.out.print(clean(text), style=style or None, soft_wrap=not self.out.is_terminal)
 
     def next(self, *commands: str) -> None:
         """What one might do now."""
@@ -120,18 +130,21 @@ class Output:
 
     def table(self, rows: Sequence[Any], columns: Sequence[Column]) -> None:
         """A table that fits the terminal; into a pipe or file it goes uncut."""
-        width = self.out.width if self.out.is_terminal else UNBOUNDED
+        cells = {column.title: [clean(column.value(row)) for row in rows] for column in columns}
+        if not self.out.is_terminal:
+            for line in _plain(cells):
+                self.line(line)
+            return
         table = Table(
             box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", padding=(0, 1)
         )
-        cells = {column.title: [column.value(row) for row in rows] for column in columns}
-        shown = _fitting(columns, cells, width)
+        shown = _fitting(columns, cells, self.out.width)
         for column in shown:
             table.add_column(
                 column.title,
                 justify="right" if column.right else "left",
                 overflow="fold",
-                no_wrap=False,
+                no_wrap=not column.wrap and _width(shown, cells) <= self.out.width,
             )
         for number in range(len(rows)):
             table.add_row(
@@ -140,9 +153,15 @@ class Output:
                     for column in shown
                 )
             )
-        self.out.print(
-            table, width=None if self.out.is_terminal else UNBOUNDED, soft_wrap=not self.out.is_terminal
-        )
+        self.out.print(table)
+
+
+def _plain(cells: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """A table for a pipe or file: nothing is cut, a row is one line."""
+    flat = {title: [" ".join(cell.split()) or "-" for cell in column] for title, column in cells.items()}
+    widths = [max(len(cell) for cell in (title, *column)) for title, column in flat.items()]
+    for row in zip(*([title, *column] for title, column in flat.items()), strict=True):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _fitting(columns: Sequence[Column], cells: Mapping[str, Sequence[str]], width: int) -> Sequence[Column]:

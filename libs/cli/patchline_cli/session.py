@@ -19,12 +19,12 @@ P = ParamSpec("P")
 Url = Annotated[
     str | None,
     typer.Option(
-        "--url", metavar="URL", help=f"Where Patchline is. [env: PATCHLINE_URL; default: {DEFAULT_URL}]"
+        "--url", metavar="URL", help=f"Where Patchline is. (env: PATCHLINE_URL; default: {DEFAULT_URL})"
     ),
 ]
 Token = Annotated[
     str | None,
-    typer.Option("--token", metavar="TOKEN", help="API token, where one is set. [env: PATCHLINE_TOKEN]"),
+    typer.Option("--token", metavar="TOKEN", help="API token, where one is set. (env: PATCHLINE_TOKEN)"),
 ]
 Form = Annotated[Format, typer.Option("--output", "-o", help="How to print it.")]
 
@@ -44,6 +44,8 @@ class Session:
     url: str
     token: str | None
     output: Output
+    url_given: bool = False
+    """Whether somebody named the address, rather than leaving it to the default."""
     _client: Client | None = field(default=None, repr=False)
 
     @property
@@ -74,9 +76,11 @@ def command(
         @functools.wraps(function)
         def run(context: typer.Context, **values: Any) -> None:
             given = context.find_object(Given) or Given()
-            url = values.pop("url") or given.url or os.environ.get("PATCHLINE_URL") or DEFAULT_URL
+            url = values.pop("url") or given.url or os.environ.get("PATCHLINE_URL")
             token = values.pop("token") or given.token or os.environ.get("PATCHLINE_TOKEN") or None
-            session = Session(url, token, Output(values.pop("output", Format.TABLE)))
+            session = Session(
+                url or DEFAULT_URL, token, Output(values.pop("output", Format.TABLE)), url_given=bool(url)
+            )
             try:
                 function(session, **values)  # type: ignore[call-arg]
             finally:

@@ -6,17 +6,18 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from patchline_cli.failures import wrong_use
-from patchline_kit.store.port import Store
-from patchline_kit.store.sqlite import SqliteDatabase, SqliteStore
+
+if TYPE_CHECKING:
+    from patchline_kit.store.port import Store
 
 Dir = Annotated[
     Path | None,
-    typer.Option("--dir", metavar="DIR", help="The state folder. [env: PATCHLINE_DIR; default: .patchline]"),
+    typer.Option("--dir", metavar="DIR", help="The state folder. (env: PATCHLINE_DIR; default: .patchline)"),
 ]
 
 
@@ -28,6 +29,8 @@ def state_folder(given: Path | None) -> Path:
 @asynccontextmanager
 async def store_of(service: str, folder: Path) -> AsyncIterator[Store]:
     """A service's documents in the folder, to look at. Raises :class:`Failure` if there are none."""
+    from patchline_kit.store.sqlite import SqliteDatabase, SqliteStore  # noqa: PLC0415 - slow to import
+
     path = folder / "store.db"
     if not path.is_file():
         raise wrong_use(

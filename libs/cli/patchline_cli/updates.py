@@ -36,7 +36,7 @@ WAVE_TARGETS = (
     Column("ERROR", lambda row: first_line(row["error"]), rank=3, wrap=True),
 )
 HISTORY = (
-    Column("WHEN", lambda item: item["time"][11:19]),
+    Column("WHEN", lambda item: item["time"][5:19].replace("T", " ")),
     Column("SOURCE", lambda item: item["source"], rank=1),
     Column("WHAT", lambda item: item["summary"], wrap=True),
 )
@@ -102,7 +102,7 @@ def held_in_words(held: dict[str, Any] | None) -> str | None:
     if held is None:
         return None
     until = f", until {relative(held['until'])}" if held["until"] else ""
-    who = f"; {held['who']} can release it" if held["who"] else ""
+    who = f"; can be released by: {held['who']}" if held["who"] else ""
     return f"{held['rule']} since {relative(held['since'])}{until}{who}"
 
 

@@ -36,7 +36,7 @@ def wait(
     update_id: UpdateId,
     goal: Annotated[
         str | None,
-        typer.Option("--for", metavar="STATE|closed", help="What to wait for. [default: closed, and well]"),
+        typer.Option("--for", metavar="STATE|closed", help="What to wait for. (default: closed, and well)"),
     ] = None,
     timeout: Annotated[str, typer.Option(help="How long to wait at most.")] = "PT30M",
 ) -> None:

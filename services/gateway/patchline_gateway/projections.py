@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from patchline_kit.contacts import without_secrets
 from patchline_gateway.messages import (
     TellFleetFile,
     TellGroup,
@@ -31,6 +30,7 @@ from patchline_gateway.views import (
     UpdateView,
     WaveView,
 )
+from patchline_kit.contacts import without_secrets
 from patchline_schemas.fleet import Approval, Group
 from patchline_schemas.notices import NoticeSent
 from patchline_schemas.requests import RequestRefused

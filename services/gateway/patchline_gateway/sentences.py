@@ -85,6 +85,13 @@ def _planned(event: updates.UpdatePlanned) -> str:
     return f"Planned in {count(len(event.waves), 'wave')}{first}; approval: {event.approval}."
 
 
+def _approved(event: updates.UpdateApproved) -> str:
+    if event.automatic:
+        return "Approved by policy."
+    who = _names(event.approved_by)
+    return f"Approved by {who}: {event.reason.removeprefix(f'{who}: ')}"
+
+
 def _progressed(event: updates.UpdateProgressed) -> str:
     held = f", held by {event.held.rule}" if event.held else ""
     error = f": {event.error}" if event.error else ""
@@ -138,7 +145,7 @@ _says(
 _says(updates.UpdateTestFailed, lambda e: f"The test failed, no real target was touched: {e.error}")
 _says(
     updates.UpdateApproved,
-    lambda e: "Approved by policy." if e.automatic else f"Approved by {_names(e.approved_by)}: {e.reason}",
+    _approved,
 )
 _says(updates.UpdateRejected, lambda e: f"Rejected by {e.rejected_by}: {e.reason}")
 _says(updates.UpdateProgressed, _progressed)
@@ -197,7 +204,7 @@ _says(
     waves.WaveRollbackFailed, lambda e: f"{_wave(e.order)}: rollback failed{_failures(e.results)}: {e.error}"
 )
 _says(requests.RequestSubmitted, _asked)
-_says(requests.RequestAccepted, lambda e: e.effect)
+_says(requests.RequestAccepted, lambda e: f"Accepted: {e.effect}")
 _says(requests.RequestRefused, lambda e: f"Refused ({e.rule}): {e.explanation}")
 _says(notices.NoticeSent, lambda e: f"Told {e.contact} ({e.group}): {e.subject_line}")
 _says(notices.NoticeFailed, lambda e: f"Could not tell {e.contact} ({e.group}): {e.error}")

@@ -1,0 +1,177 @@
+"""Checks of the running Patchline, over its API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from patchline_cli import exit_codes
+from patchline_cli.client import Client
+from patchline_cli.diagnosis import Diagnosis, fails, passes, skips, warns
+from patchline_cli.failures import Failure
+
+CLOCK_WARNS = 2.0
+CLOCK_FAILS = 5.0
+"""Seconds; a replica further off starts nothing."""
+LAG_WARNS = 60.0
+"""Age in seconds of the oldest record that a service has not handled."""
+NAMED = 3
+"""How many of a kind are named."""
+
+
+def all_checks(client: Client, *, asked_for: bool) -> list[Diagnosis]:
+    """Every check; with none running they are skipped, or the first fails if one was ``asked_for``."""
+    reached = gateway(client, asked_for=asked_for)
+    if reached.result != "pass":
+        why = "no Patchline is reached."
+        return [reached, *(skips(name, why) for name in CHECKS)]
+    return [reached, *(_guarded(name, check, client) for name, check in CHECKS.items())]
+
+
+def gateway(client: Client, *, asked_for: bool) -> Diagnosis:
+    """Whether a Patchline answers, and lets us in."""
+    try:
+        client.get("/v1/updates", {"limit": 1})
+    except Failure as failure:
+        if failure.exit_code == exit_codes.UNREACHABLE and not asked_for:
+            return skips("gateway", f"none runs at {client.url}.", "Start one with `patchline up`.")
+        return fails("gateway", failure.explanation, failure.fix)
+    return passes("gateway", f"{client.url} answers.")
+
+
+def ready(client: Client) -> Diagnosis:
+    """Whether every service does its work."""
+    said = client.probe("/ready")
+    stuck = [f"{name}: {what}" for name, state in said["services"].items() for what in state["stuck"]]
+    if not said["ready"]:
+        return fails(
+            "services", "; ".join(said["reasons"]), "The log says more (patchline.log in the state folder)."
+        )
+    if stuck:
+        return warns("services", f"Tried again and again: {_some(stuck)}.", "Put right what the error names.")
+    return passes("services", f"{len(said['services'])} services do their work.")
+
+
+def lag(client: Client) -> Diagnosis:
+    """Whether every service keeps up with its topics."""
+    families = {
+        family.name: {sample.labels["service"]: sample.value for sample in family.samples}
+        for family in text_string_to_metric_families(client.fetch("/metrics").decode())
+        if family.name in ("patchline_lag_records", "patchline_oldest_unhandled_seconds")
+    }
+    ages = families.get("patchline_oldest_unhandled_seconds", {})
+    behind = [name for name, age in sorted(ages.items()) if age > LAG_WARNS]
+    if behind:
+        oldest = max(ages.values())
+        return warns(
+            "lag",
+            f"{_some(behind)}: the oldest unhandled record is {oldest:.0f} s old.",
+            "See the check `services`.",
+        )
+    waiting = int(sum(families.get("patchline_lag_records", {}).values()))
+    return passes("lag", f"{waiting} records wait to be handled.")
+
+
+def clock(client: Client) -> Diagnosis:
+    """Whether Patchline's clock and ours agree."""
+    theirs, ours = client.time_there(), datetime.now(UTC)
+    apart = abs((theirs - ours).total_seconds())
+    what = f"Patchline's clock is {apart:.1f} s off this machine's."
+    fix = "Let NTP set both clocks."
+    if apart >= CLOCK_FAILS:
+        return fails("clock", what, fix)
+    return warns("clock", what, fix) if apart >= CLOCK_WARNS else passes("clock", what)
+
+
+def watched_fleet(client: Client) -> Diagnosis:
+    """Whether the fleet file that Patchline watches is in use."""
+    state = client.get("/v1/fleet")
+    if state["file"] is None:
+        return warns("fleet", "Patchline was started without a fleet file.", "Start it with --fleet FILE.")
+    if state["error"]:
+        first = state["error"].splitlines()[0]
+        return fails(
+            "fleet", f"The newest {state['file']} is not used: {first}", "Correct it; it is read again."
+        )
+    return passes(
+        "fleet", f"{state['file']}: {state['targets_total']} targets in {state['groups_total']} groups."
+    )
+
+
+def targets(client: Client) -> Diagnosis:
+    """Whether it is known what is installed everywhere."""
+    unknown, total = [], 0
+    for target in client.pages("/v1/targets"):
+        total += 1
+        if target["inventory_error"]:
+            unknown.append(f"{target['id']} ({' '.join(target['inventory_error'].split())[:120]})")
+    if unknown:
+        return warns(
+            "targets",
+            f"{len(unknown)} of {total} could not be asked: {_some(unknown)}.",
+            "Make them reachable; they are asked again by themselves.",
+        )
+    return passes("targets", f"{total} targets, all could be asked.")
+
+
+def dead_letters(client: Client) -> Diagnosis:
+    """Whether a service gave records up."""
+    services = [letter["service"] for letter in client.pages("/v1/dead-letters")]
+    if services:
+        return warns(
+            "dead-letters",
+            f"{len(services)} records were given up, by {_some(sorted(set(services)))}.",
+            "See `patchline dead-letters list`; replay them when the reason is gone.",
+        )
+    return passes("dead-letters", "None.")
+
+
+def notices(client: Client) -> Diagnosis:
+    """Whether people can be told."""
+    failed = list(client.pages("/v1/notices", {"state": "failed"}))
+    if failed:
+        contacts = sorted({f"{notice['contact']} ({notice['error']})" for notice in failed})
+        return warns(
+            "contacts",
+            f"{len(failed)} notices could not be delivered: {_some(contacts)}.",
+            "Correct the contacts in the fleet file; see `patchline notices --failed`.",
+        )
+    return passes("contacts", "Every notice was delivered.")
+
+
+def updates(client: Client) -> Diagnosis:
+    """Whether an update waits for a person to look."""
+    waiting = [item["id"] for item in client.pages("/v1/updates", {"state": "needs-person"})]
+    if waiting:
+        return warns(
+            "updates",
+            f"{len(waiting)} need a person: {_some(waiting)}.",
+            f"See `patchline explain {waiting[0]}`.",
+        )
+    return passes("updates", "None needs a person.")
+
+
+CHECKS: dict[str, Callable[[Client], Diagnosis]] = {
+    "services": ready,
+    "lag": lag,
+    "clock": clock,
+    "fleet": watched_fleet,
+    "targets": targets,
+    "dead-letters": dead_letters,
+    "contacts": notices,
+    "updates": updates,
+}
+
+
+def _guarded(name: str, check: Callable[[Client], Diagnosis], client: Client) -> Diagnosis:
+    try:
+        return check(client)
+    except Failure as failure:
+        return fails(name, failure.explanation, failure.fix)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
