@@ -31,7 +31,7 @@ rebalance an error and tries again; what lasts is told by the transport."""
 CREDENTIALS = re.compile(
     r"""(?P<url>://[^/\s:@]*:)[^\s/@]+(?=@)
       | (?P<scheme>\b(?:bearer|basic)\s+)[^\s"',;]+
-      | (?P<name>\b(?:password|passwd|token|secret|api[_-]?key)\b["']?\s*[=:]\s*["']?)[^\s"',;&]+""",
+      | (?P<name>\b(?:password|passwd|token|secret|api[_-]?key)\b\\?["']?\s*[=:]\s*\\?["']?)[^\s"',;&\\]+""",
     re.IGNORECASE | re.VERBOSE,
 )
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

@@ -8,6 +8,7 @@ Without an exporter spans still get ids, so that history and logs can name the t
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
@@ -185,7 +186,7 @@ def _processor(environ: Mapping[str, str]) -> SpanProcessor | None:
     if name == "none":
         return None
     if name == "console":
-        return SimpleSpanProcessor(ConsoleSpanExporter())
+        return SimpleSpanProcessor(ConsoleSpanExporter(out=sys.stderr))
     return BatchSpanProcessor(_exporter(name, environ))
 
 
