@@ -34,7 +34,7 @@ class FakeDriver:
         self.failing: dict[str, Exception] = {}
         self.asked: list[str] = []
 
-    async def inventory(self, target, *, timeout):  # noqa: ASYNC109 - the port's own name
+    async def inventory(self, target, *, timeout):
         self.asked.append(target.id)
         if target.id in self.failing:
             raise self.failing[target.id]
@@ -52,14 +52,14 @@ class FakeDriver:
 class World(ServiceHarness):
     """The service with a fleet file and a driver that the test holds."""
 
-    def __init__(self, tmp_path):
+    def __init__(self, tmp_path, fleet_every=timedelta(seconds=2)):
         self.file = tmp_path / "fleet.yaml"
         self.driver = FakeDriver()
         drivers = Drivers({"sim": lambda: self.driver})
         super().__init__(
             service,
             tmp_path=tmp_path,
-            settings=Settings(dir=tmp_path, fleet=self.file),
+            settings=Settings(dir=tmp_path, fleet=self.file, fleet_every=fleet_every),
             resources={
                 FleetSource: FleetSource(self.file),
                 Asker: Asker(drivers, at_once=4, timeout=timedelta(seconds=5)),
@@ -72,7 +72,7 @@ class World(ServiceHarness):
         self.file.write_text(groups + ("targets:\n" + "\n".join(lines) if lines else "targets: []") + "\n")
 
     def has(self, target, **packages):
-        """Put packages on a target; a name's underscores are dots of its version's name."""
+        """Put packages on a target, by name."""
         self.driver.installed[target] = packages
 
     def breaks(self, target, reason="the environment is missing"):
@@ -87,9 +87,7 @@ class World(ServiceHarness):
             "kind": "security",
             "released_at": datetime(2025, 3, 5, tzinfo=UTC),
             "published_by": "ada",
-            "advisories": (
-                Advisory(id="CVE-1", severity="high", affected=(AffectedRange(fixed=version),)),
-            ),
+            "advisories": (Advisory(id="CVE-1", severity="high", affected=(AffectedRange(fixed=version),)),),
         }
         await self.publish(
             UpdatePublished(update_id=id_, component=component, version=version, **(fields | changes))
@@ -112,4 +110,4 @@ class World(ServiceHarness):
 
 @pytest.fixture
 async def make_world(tmp_path):
-    return lambda: World(tmp_path)
+    return lambda **options: World(tmp_path, **options)

@@ -244,7 +244,7 @@ async def test_a_deployment_makes_its_targets_be_asked_and_the_update_assessed_a
 
 
 async def test_an_old_version_that_shows_up_again_reopens_a_settled_update(make_world):
-    world = make_world()
+    world = make_world(fleet_every=timedelta(hours=1))
     world.fleet(TWO)
     world.has("wiki", jinja2="3.1.6")
     async with world:
@@ -257,7 +257,7 @@ async def test_an_old_version_that_shows_up_again_reopens_a_settled_update(make_
 
 
 async def test_nothing_is_said_twice_while_nothing_changes(make_world):
-    world = make_world()
+    world = make_world(fleet_every=timedelta(hours=1))
     world.fleet(TWO)
     world.has("wiki", jinja2="3.1.2")
     async with world:
@@ -270,7 +270,7 @@ async def test_nothing_is_said_twice_while_nothing_changes(make_world):
 
 
 async def test_a_newer_version_on_an_unaffected_target_is_no_news(make_world):
-    world = make_world()
+    world = make_world(fleet_every=timedelta(hours=1))
     world.fleet(TWO)
     world.has("wiki", jinja2="3.1.6")
     async with world:
@@ -353,7 +353,7 @@ async def test_a_group_that_becomes_more_exposed_makes_its_updates_more_urgent(m
 
 
 async def test_a_retraction_says_where_the_version_is_installed_and_ends_assessing(make_world):
-    world = make_world()
+    world = make_world(fleet_every=timedelta(hours=1))
     world.fleet(TWO)
     world.has("wiki", jinja2="3.1.6")
     world.has("shop-1", jinja2="3.1.2")
