@@ -96,7 +96,11 @@ class Rehearsal:
 
 
 class Driver(Protocol):
-    """Hands on one kind of target."""
+    """Hands on one kind of target.
+
+    A driver may have an attribute ``ecosystems`` (``frozenset({"pypi"})``): the package URL types that its
+    inventories can hold. A target that cannot be asked is then unknown for updates of these only.
+    """
 
     async def inventory(self, target: Target, *, timeout: timedelta) -> Inventory:
         """Every package, asked from the target itself. Raises :class:`DriverError`."""

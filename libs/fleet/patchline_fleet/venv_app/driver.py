@@ -37,6 +37,8 @@ LOCK_GRACE = 1.0
 class VenvDriver:
     """Python applications with an environment of their own (``driver: venv``)."""
 
+    ecosystems = frozenset({"pypi"})
+
     async def inventory(self, target: Target, *, timeout: timedelta) -> Inventory:
         """Every package of the environment, asked from its own interpreter."""
         checks = [list(each.command) for each in target.checks if isinstance(each, CommandCheck)]
