@@ -204,7 +204,7 @@ class Runtime:
         next_parked = await core.store.next_parked()
         if self._parking.busy or (next_parked is not None and next_parked <= core.clock.now()):
             open_ends.append("a parked record is due")
-        if not self._uptime.caught_up.is_set():
+        if not self._uptime.caught_up.is_set() and self.takes_records:
             open_ends.append("the topics are not read up to now yet")
         busy = self._wakers.running or self._wakers.looking or self._parking.busy
         if not open_ends and (self._in_hand or self._relay.backlog or busy):

@@ -9,6 +9,7 @@ from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -29,7 +30,7 @@ ATTRIBUTES = {"update_id": "update.id", "wave_id": "wave.id", "target_id": "targ
 
 def default_tracer() -> Tracer:
     """A tracer that makes real ids and exports nothing."""
-    return TracerProvider(shutdown_on_exit=False).get_tracer("patchline_kit")
+    return TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False).get_tracer("patchline_kit")
 
 
 @contextmanager

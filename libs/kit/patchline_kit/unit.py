@@ -17,7 +17,7 @@ from patchline_kit import tracing
 from patchline_kit.core import Core, body_of, collection_of, to_document
 from patchline_kit.documents import Document, Message
 from patchline_kit.outcomes import Early, LeaseLost
-from patchline_kit.store.port import AlreadyHandled, FenceLost, Outgoing, Save, VersionConflict
+from patchline_kit.store.port import FenceLost, Outgoing, Save, VersionConflict
 from patchline_kit.transport.port import Received
 from patchline_schemas import Envelope, Event, derived_id, encode
 
@@ -95,9 +95,10 @@ class Unit:
             await self._turn.enter_async_context(self._core.turns.turn(key))
             self._has_turn = True
         inbox_id = self._trigger.inbox_id
-        if inbox_id is not None and await self._core.store.handled(*key, inbox_id):
-            raise AlreadyHandled(f"{'/'.join(key)} has handled {inbox_id}")
-        stored = await self._core.store.load(*key)
+        if inbox_id is None:
+            stored = await self._core.store.load(*key)
+        else:
+            stored = await self._core.store.load_unless_handled(*key, inbox_id)
         if stored is None:
             return None
         document = to_document(kind, stored)

@@ -165,6 +165,9 @@ class Store(Protocol):
     async def load(self, collection: str, id: str) -> Stored | None:
         """The document, or None."""
 
+    async def load_unless_handled(self, collection: str, id: str, record_id: str) -> Stored | None:
+        """Like :meth:`load`, in one look; raises :class:`AlreadyHandled` if its inbox knows ``record_id``."""
+
     async def handled(self, collection: str, id: str, record_id: str) -> bool:
         """Whether the document's inbox knows ``record_id``."""
 

@@ -18,7 +18,7 @@ from patchline_kit.store.port import (
     VersionConflict,
 )
 from patchline_kit.store.sqlite_claims import SqliteClaims
-from patchline_kit.store.sqlite_database import SqliteDatabase
+from patchline_kit.store.sqlite_database import SqliteDatabase, WritingConnection
 from patchline_kit.store.sqlite_lanes import SqliteLanes
 from patchline_kit.store.sqlite_rows import PENDING, STORED, dump_headers, micros, to_pending, to_stored
 
@@ -26,6 +26,13 @@ __all__ = ["SqliteDatabase", "SqliteStore"]
 
 ALL = ""
 """The tag under which ``counts`` keeps the size of a collection."""
+
+
+LOAD_WITH_INBOX = (
+    f"SELECT {', '.join(f'd.{column}' for column in STORED.split(', '))}, EXISTS (SELECT 1 FROM inbox"
+    " WHERE service = ? AND collection = ? AND id = ? AND record_id = ?) FROM (SELECT 1)"
+    " LEFT JOIN documents d ON d.service = ? AND d.collection = ? AND d.id = ?"
+)
 
 
 class SqliteStore(SqliteClaims, SqliteLanes):
@@ -42,6 +49,14 @@ class SqliteStore(SqliteClaims, SqliteLanes):
             (self._service, collection, id),
         )
         return to_stored(rows[0]) if rows else None
+
+    async def load_unless_handled(self, collection: str, id: str, record_id: str) -> Stored | None:
+        """See :meth:`patchline_kit.store.port.Store.load_unless_handled`."""
+        key = (self._service, collection, id)
+        (*row, known) = self._database.read(LOAD_WITH_INBOX, (*key, record_id, *key))[0]
+        if known:
+            raise AlreadyHandled(f"{collection}/{id} has handled {record_id}")
+        return to_stored(row) if row[0] is not None else None
 
     async def handled(self, collection: str, id: str, record_id: str) -> bool:
         """Whether the document's inbox knows ``record_id``."""
@@ -62,9 +77,9 @@ class SqliteStore(SqliteClaims, SqliteLanes):
         """See :meth:`patchline_kit.store.port.Store.note`."""
 
         def note(connection: sqlite3.Connection) -> None:
-            _refuse_handled(connection, self._service, collection, id, record_id)
             _row, version = _current(connection, self._service, collection, id)
             if version != expected_version:
+                _refuse_handled(connection, self._service, collection, id, record_id)
                 raise VersionConflict(f"{collection}/{id} is at {version}, not at {expected_version}")
             _remember(connection, (self._service, collection, id, record_id), micros(at))
 
@@ -113,11 +128,14 @@ class SqliteStore(SqliteClaims, SqliteLanes):
 
     async def clear(self, sent: Sequence[Pending]) -> None:
         """Forget outbox entries that were delivered; versions stay as they are."""
-        if sent:
-            sequences = [(entry.sequence,) for entry in sent]
-            await self._database.write(
-                lambda connection: connection.executemany("DELETE FROM outbox WHERE sequence = ?", sequences)
+
+        def clear(connection: sqlite3.Connection) -> None:
+            connection.executemany(
+                "DELETE FROM outbox WHERE sequence = ?", [(entry.sequence,) for entry in sent]
             )
+
+        if sent:
+            await self._database.write(clear)
 
     async def prune(self, before: datetime) -> int:
         """Forget what inboxes remember from before that instant; how many records."""
@@ -133,19 +151,19 @@ class SqliteStore(SqliteClaims, SqliteLanes):
         """Nothing to do: every write was durable when it returned."""
 
 
-def _save(connection: sqlite3.Connection, service: str, save: Save) -> Saved:
+def _save(connection: WritingConnection, service: str, save: Save) -> Saved:
     collection, id_ = save.collection, save.id
-    if save.handled is not None:
-        _refuse_handled(connection, service, collection, id_, save.handled)
     row, version = _current(connection, service, collection, id_)
     if version != save.expected_version:
+        if save.handled is not None:
+            _refuse_handled(connection, service, collection, id_, save.handled)
         raise VersionConflict(f"{collection}/{id_} is at {version}, not at {save.expected_version}")
     if save.fence is not None and (row is None or row[3] is None or row[4] != save.fence):
         raise FenceLost(f"another worker has taken {collection}/{id_} over")
     at = micros(save.at or datetime.now(UTC))
-    _write_document(connection, service, save, row, at)
     if save.handled is not None:
         _remember(connection, (service, collection, id_, save.handled), at)
+    _write_document(connection, service, save, row, at)
     earlier: tuple[int, ...] = ()
     if save.outgoing:
         earlier = tuple(
@@ -154,13 +172,15 @@ def _save(connection: sqlite3.Connection, service: str, save: Save) -> Saved:
                 "SELECT sequence FROM outbox WHERE service = ? AND collection = ? AND id = ?"
                 " ORDER BY sequence LIMIT ?",
                 (service, collection, id_, EARLIER_SHOWN),
-            )
+            ).fetchall()
         )
     pending = tuple(_enqueue(connection, service, save))
-    released = connection.execute(
-        "UPDATE parked SET not_before = 0 WHERE service = ? AND waits_for = ? AND not_before IS NOT NULL",
-        (service, f"{collection}/{id_}"),
-    ).rowcount
+    released = 0
+    if connection.somebody_waits():
+        released = connection.execute(
+            "UPDATE parked SET not_before = 0 WHERE service = ? AND waits_for = ? AND not_before IS NOT NULL",
+            (service, f"{collection}/{id_}"),
+        ).rowcount
     return Saved(version=version + 1, pending=pending, earlier=earlier, released=released)
 
 
@@ -176,7 +196,7 @@ def _current(
 
 
 def _write_document(
-    connection: sqlite3.Connection,
+    connection: WritingConnection,
     service: str,
     save: Save,
     row: tuple[int, int, str, str | None, int] | None,
@@ -223,19 +243,13 @@ def _write_document(
             "INSERT INTO tags (service, collection, tag, id) VALUES (?, ?, ?, ?)",
             [(service, save.collection, tag, save.id) for tag in came],
         )
-    appeared = row is None and save.body is not None
-    vanished = row is not None and save.body is None
-    _add(connection, service, save.collection, came + [ALL] * appeared, 1)
-    _add(connection, service, save.collection, gone + [ALL] * vanished, -1)
-
-
-def _add(connection: sqlite3.Connection, service: str, collection: str, tags: Iterable[str], by: int) -> None:
-    for tag in tags:
-        connection.execute(
-            "INSERT INTO counts (service, collection, tag, documents) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET documents = documents + excluded.documents",
-            (service, collection, tag, by),
-        )
+    if row is None and save.body is not None:
+        came = [*came, ALL]
+    elif row is not None and save.body is None:
+        gone = [*gone, ALL]
+    for tags, by in ((came, 1), (gone, -1)):
+        for tag in tags:
+            connection.count(service, save.collection, tag, by)
 
 
 def _enqueue(connection: sqlite3.Connection, service: str, save: Save) -> Iterable[Pending]:
@@ -270,6 +284,11 @@ def _refuse_handled(
 
 
 def _remember(connection: sqlite3.Connection, entry: tuple[str, str, str, str], at: int) -> None:
-    connection.execute(
-        "INSERT INTO inbox (service, collection, id, record_id, at) VALUES (?, ?, ?, ?, ?)", (*entry, at)
-    )
+    """Put a record into an inbox. Raises :class:`AlreadyHandled`, before anything else is written."""
+    written = connection.execute(
+        "INSERT INTO inbox (service, collection, id, record_id, at) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (*entry, at),
+    ).rowcount
+    if not written:
+        raise AlreadyHandled(f"{entry[1]}/{entry[2]} has handled {entry[3]}")

@@ -79,7 +79,11 @@ class SqliteClaims(Part):
             f"UPDATE documents SET {change} WHERE service = {marks[0]} AND collection = {marks[1]}"
             f" AND id = {marks[2]} AND fence = {marks[3]} AND owner IS NOT NULL"
         )
-        await self._database.write(lambda connection: connection.execute(statement, values + where))
+
+        def release(connection: sqlite3.Connection) -> None:
+            connection.execute(statement, values + where)
+
+        await self._database.write(release)
 
     async def free_claims(self) -> int:
         """Free all claims of this service: for a sole owner at its start. How many there were."""

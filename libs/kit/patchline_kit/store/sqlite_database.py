@@ -15,6 +15,7 @@ import queue
 import shutil
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any, Generic, TypeVar
 from patchline_kit.store.port import AlreadyHandled, FenceLost, StoreError, StoreFull, VersionConflict
 
 T = TypeVar("T")
+C = TypeVar("C", bound=sqlite3.Connection)
 
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_MS = 30_000
@@ -31,6 +33,19 @@ BATCH = 1_000
 """Most jobs that share a commit."""
 ROOM_BYTES = 1 << 20
 """Below this much free disk an I/O error counts as a full disk."""
+
+FAULTS_OF_THE_FILE = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
 
 SCHEMA = """
 CREATE TABLE documents (
@@ -82,9 +97,46 @@ INSERT INTO fences VALUES (0);
 log = logging.getLogger(__name__)
 
 
+class WritingConnection(sqlite3.Connection):
+    """The writer's connection, with what the saves of one transaction share."""
+
+    def begin(self) -> None:
+        """Open a transaction. Other processes wait from here on."""
+        self.execute("BEGIN IMMEDIATE")
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+        self._somebody_waits: bool | None = None
+
+    def count(self, service: str, collection: str, tag: str, by: int) -> None:
+        """Correct how many documents of a collection have a tag, at the end of the transaction."""
+        self._counts[service, collection, tag] += by
+
+    def somebody_waits(self) -> bool:
+        """Whether any parked record waits for a document; asked once per transaction."""
+        if self._somebody_waits is None:
+            found = self.execute("SELECT 1 FROM parked WHERE waits_for IS NOT NULL LIMIT 1").fetchall()
+            self._somebody_waits = bool(found)
+        return self._somebody_waits
+
+    def parked(self) -> None:
+        """A record was parked: what :meth:`somebody_waits` knows is old."""
+        self._somebody_waits = None
+
+    def finish(self) -> None:
+        """Commit; durable on return."""
+        self.executemany(
+            "INSERT INTO counts (service, collection, tag, documents) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET documents = documents + excluded.documents",
+            [(*where, by) for where, by in self._counts.items() if by],
+        )
+        self.execute("COMMIT")
+
+
+Work = Callable[[WritingConnection], T]
+
+
 @dataclass(slots=True)
 class _Job(Generic[T]):
-    run: Callable[[sqlite3.Connection], T]
+    run: Work[T]
     future: asyncio.Future[T]
     loop: asyncio.AbstractEventLoop
 
@@ -98,13 +150,14 @@ class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._writing = self._connect()
+            self._writing = self._connect(WritingConnection)
             self._create_schema()
-            self._reading = self._connect()
+            self._reading = self._connect(sqlite3.Connection)
             self._reading.execute("PRAGMA query_only = ON")
         except sqlite3.Error as error:
             raise StoreError(f"{path} cannot be opened as Patchline's store: {error}") from error
-        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._collected: list[_Job[Any]] = []
+        self._jobs: queue.SimpleQueue[list[_Job[Any]] | None] = queue.SimpleQueue()
         self._closed = False
         self.commits = 0
         """Transactions so far."""
@@ -118,17 +171,21 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
-    async def write(self, run: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, run: Work[T]) -> T:
         """Run ``run`` in the writer's next transaction and return once that is durable.
 
-        ``run`` raises :class:`VersionConflict` and its like before it writes anything. Raises
-        :class:`StoreFull` or :class:`StoreError` when nothing could be stored.
+        What is asked for in one turn of the event loop goes into one transaction. ``run`` raises
+        :class:`VersionConflict` and its like before it writes anything, and returns no cursor: that would
+        bring the connection into a second thread. Raises :class:`StoreFull` or :class:`StoreError` when
+        nothing could be stored.
         """
         if self._closed:
             raise StoreError(f"{self.path} is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(_Job(run, future, loop))
+        if not self._collected:
+            loop.call_soon(self._hand_over)
+        self._collected.append(_Job(run, future, loop))
         return await future
 
     async def close(self) -> None:
@@ -136,14 +193,20 @@ class SqliteDatabase:
         if self._closed:
             return
         self._closed = True
+        self._hand_over()
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
         self._reading.close()
         self._writing.close()
 
-    def _connect(self) -> sqlite3.Connection:
+    def _hand_over(self) -> None:
+        if self._collected:
+            self._jobs.put(self._collected)
+            self._collected = []
+
+    def _connect(self, kind: type[C]) -> C:
         connection = sqlite3.connect(
-            self.path, isolation_level=None, check_same_thread=False, cached_statements=256
+            self.path, isolation_level=None, check_same_thread=False, cached_statements=256, factory=kind
         )
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -169,44 +232,36 @@ class SqliteDatabase:
             )
 
     def _write_forever(self) -> None:
-        stop = False
-        while not stop:
-            batch: list[_Job[Any]] = []
-            job = self._jobs.get()
-            while job is not None:
-                batch.append(job)
-                if len(batch) == BATCH:
-                    break
-                try:
-                    job = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-            stop = job is None
-            if batch:
-                self._commit(batch)
+        while (batch := self._jobs.get()) is not None:
+            while len(batch) < BATCH and (more := self._at_once()) is not None:
+                batch += more
+            self._commit(batch)
+
+    def _at_once(self) -> list[_Job[Any]] | None:
+        try:
+            found = self._jobs.get_nowait()
+        except queue.Empty:
+            return None
+        if found is None:
+            self._jobs.put(None)
+        return found
 
     def _commit(self, batch: list[_Job[Any]]) -> None:
         """One transaction for ``batch``; where a job breaks it, each job gets one of its own."""
         try:
             results = self._transaction(batch)
-        except sqlite3.Error as error:
-            full = self._explained(error)
-            if len(batch) > 1 and not isinstance(full, StoreFull):
+        except Exception as error:
+            if len(batch) > 1 and not _concerns_all(error):
                 for job in batch:
                     self._commit([job])
                 return
-            results = [full] * len(batch)
-        except Exception as error:  # a job's own fault, told to whoever gave it
-            if len(batch) > 1:
-                for job in batch:
-                    self._commit([job])
-                return
-            results = [error]
+            told = self._explained(error) if isinstance(error, sqlite3.Error) else error
+            results = [told] * len(batch)
         _resolve(batch, results)
 
     def _transaction(self, batch: list[_Job[Any]]) -> list[Any]:
         connection = self._writing
-        connection.execute("BEGIN IMMEDIATE")
+        connection.begin()
         try:
             results: list[Any] = []
             for job in batch:
@@ -214,7 +269,7 @@ class SqliteDatabase:
                     results.append(job.run(connection))
                 except (AlreadyHandled, VersionConflict, FenceLost) as refusal:
                     results.append(refusal)
-            connection.execute("COMMIT")
+            connection.finish()
             self.commits += 1
         except BaseException:
             if connection.in_transaction:
@@ -233,6 +288,14 @@ class SqliteDatabase:
             return shutil.disk_usage(self.path.parent).free < ROOM_BYTES
         except OSError:
             return False
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Whether the file, rather than one job, is at fault."""
+    return (
+        isinstance(error, sqlite3.Error)
+        and getattr(error, "sqlite_errorcode", 0) & 0xFF in FAULTS_OF_THE_FILE
+    )
 
 
 def _resolve(batch: list[_Job[Any]], results: list[Any]) -> None:

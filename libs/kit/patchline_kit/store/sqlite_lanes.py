@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from patchline_kit.store.port import Parked
+from patchline_kit.store.sqlite_database import WritingConnection
 from patchline_kit.store.sqlite_rows import PARKED, Part, micros, moment, to_parked
 
 LANES_PER_QUERY = 500
@@ -90,10 +91,11 @@ class SqliteLanes(Part):
         )
 
 
-def _park(connection: sqlite3.Connection, service: str, parked: Parked) -> None:
+def _park(connection: WritingConnection, service: str, parked: Parked) -> None:
     (first,) = connection.execute(
         "SELECT min(sequence) FROM parked WHERE service = ? AND lane = ?", (service, parked.lane)
     ).fetchone()
+    connection.parked()
     heads_the_lane = first is None or parked.sequence <= first
     not_before = micros(parked.not_before) if parked.not_before is not None else 0
     connection.execute(
