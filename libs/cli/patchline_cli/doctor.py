@@ -61,13 +61,10 @@ def _shown(found: Diagnosis) -> dict[str, Any]:
 
 
 def _show(session: Session, found: list[Diagnosis]) -> None:
-    width = max(len(each.check) for each in found)
-    for each in found:
-        session.output.line(
-            f"{each.result:<5} {each.check:<{width}}  {each.what}", style=state_style(each.result)
-        )
-        if each.fix:
-            session.output.line(f"{'':<{width + 8}}fix: {each.fix}")
+    session.output.grid(
+        [(each.result, each.check, each.what + (f"\nfix: {each.fix}" if each.fix else "")) for each in found],
+        styles=[state_style(each.result) for each in found],
+    )
     counts = {
         result: sum(each.result == result for each in found) for result in ("pass", "warn", "fail", "skip")
     }

@@ -155,6 +155,22 @@ class Output:
             )
         self.out.print(table)
 
+    def grid(self, rows: Sequence[Sequence[str]], *, styles: Sequence[str]) -> None:
+        """Rows without titles; the last cell goes on below itself where it is long or has several lines."""
+        widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]) - 1)]
+        grid = Table.grid(padding=(0, 2))
+        for row, style in zip(rows, styles, strict=True):
+            if self.out.is_terminal:
+                grid.add_row(*(Text(clean(cell), style=style) for cell in row))
+                continue
+            first, *more = clean(row[-1]).split("\n")
+            start = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
+            self.line(f"{start}  {first}")
+            for line in more:
+                self.line(f"{'':<{len(start) + 2}}{line}")
+        if self.out.is_terminal:
+            self.out.print(grid)
+
 
 def _plain(cells: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """A table for a pipe or file: nothing is cut, a row is one line."""

@@ -24,6 +24,9 @@ E = TypeVar("E", bound=Event)
 LONGEST = 300
 """Characters; the whole text is in the event."""
 
+_QUIET = frozenset({"planned", "verified", "rolled-back", "cancelled"})
+"""States of a wave in which nothing goes on."""
+
 _SENTENCES: dict[type[Event], Callable[[Any], str]] = {}
 
 
@@ -93,9 +96,11 @@ def _approved(event: updates.UpdateApproved) -> str:
 
 
 def _progressed(event: updates.UpdateProgressed) -> str:
+    active = [wave for wave in event.waves if wave.round == event.round and wave.state not in _QUIET]
+    doing = ", ".join(f"wave {wave.number} {wave.state}" for wave in active)
     held = f", held by {event.held.rule}" if event.held else ""
     error = f": {event.error}" if event.error else ""
-    return f"Now {event.state}{held}{error}."
+    return f"Now {event.state}{f' ({doing})' if doing else ''}{held}{error}."
 
 
 def _reviewed(event: updates.UpdateReviewed) -> str:
