@@ -44,6 +44,12 @@ class SimDriver:
         self._fleets: dict[Path, SimFleet] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sim")
 
+    def close(self) -> None:
+        """Close the fleets' files; the driver is not used afterwards."""
+        self._thread.shutdown()
+        for fleet in self._fleets.values():
+            fleet.close()
+
     async def inventory(self, target: Target, *, timeout: timedelta) -> Inventory:
         """The simulated packages."""
         async with self._call(target, "inventory", timeout) as sim:
