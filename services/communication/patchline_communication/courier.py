@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,9 @@ import apprise
 
 from patchline_communication.files import append_once
 from patchline_kit.contacts import without_secrets
+
+# Apprise logs addresses with only the password hidden; what went wrong is told by NotDelivered.
+logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
 
 
 class NotDelivered(Exception):

@@ -10,7 +10,7 @@ from patchline_communication import calendar, texts
 from patchline_communication.courier import AppriseCourier, Courier, Letter, NotDelivered
 from patchline_communication.documents import KnownGroup, Notice, Tell, UpdateNews, WaveNews
 from patchline_communication.settings import Settings
-from patchline_communication.telling import news_of, tell
+from patchline_communication.telling import known_news, news_of, tell
 from patchline_fleet.registry import known_target, remember_targets
 from patchline_kit.contacts import without_secrets
 from patchline_kit.context import Context
@@ -89,6 +89,7 @@ async def know_update(event: UpdatePlanned, ctx: Context) -> None:
 async def tell_of_plan(event: WavePlanned, ctx: Context) -> None:
     """Tell when a wave will be, and put it into the calendar; again when its time changes."""
     order = event.order
+    news = await known_news(order.update_id, ctx)
     wave = await ctx.load(WaveNews, order.wave_id)
     before = wave.starts_at if wave is not None else None
     if wave is None:
@@ -112,12 +113,7 @@ async def tell_of_plan(event: WavePlanned, ctx: Context) -> None:
         wave.targets_total = len(event.targets)
         wave.sequence, wave.changed_at = wave.sequence + 1, ctx.now
     wave.wake_at = ctx.now
-    text = texts.planned(
-        wave,
-        await ctx.read(UpdateNews, order.update_id),
-        downtime=event.expected_downtime,
-        before=before,
-    )
+    text = texts.planned(wave, news, downtime=event.expected_downtime, before=before)
     which = event.starts_at.isoformat() if event.starts_at else "no window"
     occasion: Occasion = "planned" if before is None else "rescheduled"
     await _tell_wave(event, occasion, text, ctx, which=which)

@@ -60,6 +60,14 @@ async def known_group(name: str, ctx: Context) -> KnownGroup:
     return group
 
 
+async def known_news(update_id: str, ctx: Context) -> UpdateNews:
+    """What the update is about. Raises :class:`Early` until ``updates.planned`` was handled."""
+    news = await ctx.read(UpdateNews, update_id)
+    if news is None:
+        raise Early(f"the plan of {update_id} is not known here yet", waits_for=(UpdateNews, update_id))
+    return news
+
+
 async def news_of(update_id: str, once: str, ctx: Context) -> UpdateNews:
     """The update's news, to tell something ``once``. Raises :class:`Stale` if that was told before."""
     news = await ctx.require(UpdateNews, update_id)

@@ -18,9 +18,7 @@ class Text:
     body: str
 
 
-def planned(
-    wave: WaveNews, news: UpdateNews | None, *, downtime: timedelta | None, before: datetime | None
-) -> Text:
+def planned(wave: WaveNews, news: UpdateNews, *, downtime: timedelta | None, before: datetime | None) -> Text:
     """A wave's time is known, or (with ``before``) it has moved."""
     when = _when(wave.starts_at)
     verb = "moved to" if before else "planned for"
@@ -30,7 +28,7 @@ def planned(
         f"Before it was planned for {_when(before)}." if before else "",
         f"The window ends at {_instant(wave.ends_at)}." if wave.ends_at else "",
         _downtime(downtime),
-        *(_contents(news) if news else ()),
+        *_contents(news),
     ]
     return Text(f"{_what(wave.component, wave.to_version)} on {wave.group}: {verb} {when}", _paragraph(lines))
 
