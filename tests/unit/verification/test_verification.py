@@ -3,6 +3,7 @@ from datetime import timedelta
 from wave_doubles import JINJA, NEW, NOW, OLD, FakeDriver, order, register, resources, wave_targets
 
 from patchline_fleet.driver import Busy, Unreachable
+from patchline_fleet.runs import TargetRun, WaveRun
 from patchline_kit.testing import ServiceHarness
 from patchline_schemas.waves import (
     CheckResult,
@@ -57,6 +58,19 @@ async def test_a_wave_is_verified_after_its_soak_time(tmp_path):
         assert [r.outcome for r in verified.results] == ["succeeded", "succeeded"]
         assert driver.count("check", "wiki") == 4
         assert len(h.published(WaveChecksPassed)) == 1
+
+
+async def test_the_documents_of_a_wave_are_forgotten_long_after_it_is_over(tmp_path):
+    driver = FakeDriver("wiki", version=NEW)
+    async with harness(driver, tmp_path) as h:
+        await register(h, "wiki")
+        await h.publish(deployed("wiki"))
+        await h.settle()
+        await h.advance(timedelta(days=29))
+        assert len(await h.documents(WaveRun)) == len(await h.documents(TargetRun)) == 1
+        await h.advance(timedelta(days=2))
+        assert await h.documents(WaveRun) == await h.documents(TargetRun) == []
+        assert len(h.published(WaveVerified)) == 1
 
 
 async def test_a_wave_without_a_soak_time_is_verified_at_once(tmp_path):

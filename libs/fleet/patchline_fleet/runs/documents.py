@@ -55,6 +55,10 @@ class StopRun(Message):
     reason: str
 
 
+class ForgetTarget(Message):
+    """To a target run: its wave's run is long over."""
+
+
 class TargetRun(Document, collection="target_runs"):
     """One step on one target: leased work that any replica may claim, and its result."""
 

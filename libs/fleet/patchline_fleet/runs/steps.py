@@ -20,12 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from patchline_fleet.registry import known_target
 from patchline_fleet.runs.attempt import Work, attempt
 from patchline_fleet.runs.documents import (
     FAILURES,
     Assignment,
+    ForgetTarget,
     StartTarget,
     StopRun,
     TargetEnded,
@@ -38,6 +40,9 @@ from patchline_kit.context import Context
 from patchline_kit.outcomes import Stale
 from patchline_kit.service import Service
 from patchline_schemas.waves import TargetResult, WaveOrder, WaveTarget
+
+KEPT_FOR = timedelta(days=30)
+"""How long the documents of a run that is over are kept, for a person who looks for what happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +169,7 @@ class Step:
             run = ctx.create(self._new_run(order))
         elif run.phase == "ended":
             raise Stale(f"the wave's {self.name} has ended")
-        stop(run, reason)
+        stop(run, reason, ctx)
 
     async def go_on(self, run: WaveRun, ctx: Context) -> None:
         """Start what may start; if nothing runs and nothing more may start, say how it ended."""
@@ -199,7 +204,7 @@ class Step:
     async def _end(self, run: WaveRun, lap: Lap, ctx: Context) -> None:
         if self.over is None:
             raise TypeError(f"the step {self.name} has no when_over")
-        run.phase = "ended"
+        run.phase, run.wake_at = "ended", ctx.now + KEPT_FOR
         await self.over(run, lap, ctx)
 
     def _new_run(self, order: WaveOrder) -> WaveRun:
@@ -222,6 +227,7 @@ class WaveRuns:
         service.on(StartTarget)(self._start_target)
         service.on(TargetEnded)(self._target_ended)
         service.on(StopRun)(self._stop)
+        service.on(ForgetTarget)(self._forget)
 
     def step(
         self,
@@ -259,7 +265,12 @@ class WaveRuns:
             run.phase = "running"
         elif run.phase == "resting":
             run.again([each.assignment for each in await runs_of(run, ctx)])
+        elif run.phase == "running":
+            return
         else:
+            for each in await runs_of(run, ctx):
+                ctx.send(ForgetTarget(to=each.id))
+            ctx.delete(run)
             return
         await step.go_on(run, ctx)
 
@@ -315,7 +326,12 @@ class WaveRuns:
         run = await ctx.load(WaveRun, message.to)
         if run is None or run.phase == "ended":
             raise Stale("there is nothing to stop")
-        stop(run, message.reason)
+        stop(run, message.reason, ctx)
+
+    async def _forget(self, message: ForgetTarget, ctx: Context) -> None:
+        run = await ctx.load(TargetRun, message.to)
+        if run is not None:
+            ctx.delete(run)
 
 
 async def runs_of(run: WaveRun, ctx: Context) -> Sequence[TargetRun]:
@@ -329,6 +345,7 @@ async def is_stopped(run: TargetRun, ctx: Context) -> bool:
     return wave is None or wave.phase == "stopped"
 
 
-def stop(run: WaveRun, reason: str) -> None:
+def stop(run: WaveRun, reason: str, ctx: Context) -> None:
     """Start no more, and say nothing of how it ends."""
-    run.phase, run.note, run.wake_at, run.waiting = "stopped", reason, None, ()
+    run.phase, run.note, run.waiting = "stopped", reason, ()
+    run.wake_at = ctx.now + KEPT_FOR
