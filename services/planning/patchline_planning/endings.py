@@ -51,7 +51,7 @@ def finish(plan: Plan, ending: Ending, ctx: Context) -> None:
             UpdateFailed(
                 **identity(plan),
                 round=plan.round,
-                due_at=plan.head.due_at,
+                due_at=plan.due_at,
                 error=ending.reason,
                 rolled_back_waves=rolled_back,
             )
@@ -66,7 +66,7 @@ def finish(plan: Plan, ending: Ending, ctx: Context) -> None:
             UpdateCancelled(
                 **identity(plan),
                 round=plan.round,
-                due_at=plan.head.due_at,
+                due_at=plan.due_at,
                 reason=ending.reason,
                 cancelled_by=ending.by,
                 superseded_by=ending.superseded_by,
@@ -78,7 +78,7 @@ def complete(plan: Plan, ctx: Context) -> None:
     """Every wave is verified."""
     plan.move("all-verified")
     _close(plan)
-    ctx.emit(UpdateCompleted(**identity(plan), round=plan.round, due_at=plan.head.due_at))
+    ctx.emit(UpdateCompleted(**identity(plan), round=plan.round, due_at=plan.due_at))
 
 
 def not_applicable(plan: Plan, ctx: Context) -> None:
@@ -86,7 +86,7 @@ def not_applicable(plan: Plan, ctx: Context) -> None:
     drop_planned(plan, "no target needs the update any more", ctx)
     plan.move("no-target")
     _close(plan)
-    ctx.emit(UpdateNotApplicable(**identity(plan), round=plan.round, due_at=plan.head.due_at))
+    ctx.emit(UpdateNotApplicable(**identity(plan), round=plan.round, due_at=plan.due_at))
 
 
 def nothing_left(plan: Plan, ctx: Context) -> None:

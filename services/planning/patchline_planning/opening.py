@@ -11,15 +11,14 @@ from patchline_planning.fleet import KnownGroup
 from patchline_planning.messages import OpenWave
 from patchline_planning.plan import Plan, PlannedWave
 from patchline_planning.progress import identity
+from patchline_planning.urgency import priority
 from patchline_schemas.fleet import Group
 from patchline_schemas.ids import wave_id
 from patchline_schemas.updates import AssessedTarget, UpdatePlanned, WaveSummary
-from patchline_schemas.values import Urgency
 from patchline_schemas.waves import WaveOrder, WaveTarget
 
 OPENED_AT_ONCE = 20
 """So many waves are opened with one write of the plan."""
-PRIORITIES: Mapping[Urgency | None, int] = {"immediate": 3, "out-of-cycle": 2, "scheduled": 1}
 
 
 def new_wave(plan: Plan, chunk: waves.Chunk, group: Group) -> PlannedWave:
@@ -78,7 +77,7 @@ def follow_up(
     """Plan the targets that the window's end left out, right after the wave that they come from."""
     wave = new_wave(plan, waves.Chunk(before.group, tuple(left)), group.group)
     wave.opened, wave.notice_given_at = True, ctx.now
-    slot = group.slot(ctx.now, notice_given_at=ctx.now, urgency=plan.head.urgency)
+    slot = group.slot(ctx.now, notice_given_at=ctx.now, urgency=plan.urgency)
     schedule.put(wave, slot)
     plan.waves.insert(plan.waves.index(before) + 1, wave)
     ctx.send(_opening(plan, wave, tuple(left), group.group))
@@ -95,8 +94,8 @@ def _announce(plan: Plan, targets: list[WaveTarget], ctx: Context) -> None:
             **identity(plan),
             round=plan.round,
             kind=head.kind,
-            urgency=head.urgency,
-            due_at=head.due_at,
+            urgency=plan.urgency,
+            due_at=plan.due_at,
             advisories=head.advisories,
             notes_url=head.notes_url,
             restart_required=head.restart_required,
@@ -143,7 +142,7 @@ def _opening(plan: Plan, wave: PlannedWave, targets: tuple[WaveTarget, ...], gro
         targets=targets,
         starts_at=wave.starts_at,
         ends_at=wave.ends_at,
-        priority=PRIORITIES.get(head.urgency, 0),
+        priority=priority(plan.urgency),
     )
 
 

@@ -8,7 +8,7 @@ from patchline_planning.gates import Claim, TargetGate
 from patchline_planning.messages import AcquireTarget, BlockTarget, ReleaseTarget, TargetsOwned, TargetTaken
 from patchline_planning.wave import Wave
 
-TOLD_OF_OWNER = 10
+TOLD_OF_OWNER = 3
 """So many of a queue are told who owns the target now; those behind keep what they were told before."""
 
 

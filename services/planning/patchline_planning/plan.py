@@ -13,7 +13,7 @@ from patchline_planning.approvals import Given, Rule
 from patchline_planning.machine import ENDED, PAUSABLE, UPDATE, WAVE_STARTED
 from patchline_planning.windows import Cause
 from patchline_schemas.updates import Held, UpdateAssessed, WaveProgress
-from patchline_schemas.values import UpdateState, WaveState
+from patchline_schemas.values import UpdateState, Urgency, WaveState
 
 MOST_WAVES_KEPT = 500
 """Waves of earlier rounds are forgotten, oldest first, beyond so many."""
@@ -96,6 +96,10 @@ class Plan(Document, collection="plans"):
 
     assessment: UpdateAssessed | None = None
     """Head of the newest assessment whose pages are all in; without targets and inputs."""
+    urgency: Urgency | None = None
+    """Of the round; see :func:`patchline_planning.urgency.weigh`."""
+    due_at: datetime | None = None
+    """Of the round."""
     incoming: Incoming | None = None
     state: UpdateState = "assessed"
     """Where the round is, beneath any pause."""

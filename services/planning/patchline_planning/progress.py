@@ -42,8 +42,8 @@ def tell(plan: Plan, ctx: Context) -> None:
         round=plan.round,
         kind=plan.head.kind,
         state=plan.visible_state(),
-        urgency=plan.head.urgency,
-        due_at=plan.head.due_at,
+        urgency=plan.urgency,
+        due_at=plan.due_at,
         held=plan.held,
         error=plan.error,
         superseded_by=plan.superseded_by,
@@ -59,11 +59,10 @@ def tell(plan: Plan, ctx: Context) -> None:
 
 def say_if_due(plan: Plan, ctx: Context) -> datetime | None:
     """Say once that the due date is near and once that it has passed; when to look again."""
-    head = plan.head
-    due_at = head.due_at
+    due_at = plan.due_at
     if due_at is None or plan.state in ENDED:
         return None
-    soon = due_soon_at(head.published_at, due_at)
+    soon = due_soon_at(plan.head.published_at, due_at)
     if ctx.now < soon:
         return soon
     if ctx.now < due_at:

@@ -132,7 +132,7 @@ async def _roll_out(plan: Plan, facts: Facts, ctx: Context) -> Facts:
         schedule.place(plan, groups, ctx)
         return facts
     slot = groups[wave.group].slot(
-        ctx.now, notice_given_at=wave.notice_given_at or ctx.now, urgency=plan.head.urgency
+        ctx.now, notice_given_at=wave.notice_given_at or ctx.now, urgency=plan.urgency
     )
     if slot is None or not slot.open_at(ctx.now):
         schedule.place(plan, groups, ctx)

@@ -11,6 +11,7 @@ from patchline_planning.evidence import assessed_targets, document_of, verified_
 from patchline_planning.machine import ENDED, NOT_STARTED, REOPENED_BY_ITSELF
 from patchline_planning.messages import ReplanWave
 from patchline_planning.plan import Ending, Incoming, Plan
+from patchline_planning.urgency import weigh
 from patchline_schemas.updates import AssessedTarget, UpdateAssessed
 from patchline_schemas.waves import WaveTarget
 
@@ -32,7 +33,7 @@ def all_pages_in(plan: Plan, head: UpdateAssessed) -> bool:
 
 async def consider(plan: Plan, ctx: Context) -> None:
     """Draw the consequences of the assessment that the plan has now."""
-    plan.wake_priority = opening.PRIORITIES.get(plan.head.urgency, 0)
+    weigh(plan)
     if plan.retracted is not None and plan.state == "assessed":
         endings.end_when_idle(plan, retraction(plan.retracted), ctx)
     elif plan.state == "assessed" or plan.state in REOPENED_BY_ITSELF or plan.reopen:
@@ -65,6 +66,7 @@ async def open_round(plan: Plan, ctx: Context) -> bool:
         if not need and not plan.reopen:
             return True
         _reopen(plan)
+        weigh(plan)
     if need:
         await _lay_out(plan, need, targets, ctx)
     elif not plan.head.unknown_total:

@@ -30,7 +30,7 @@ def place(plan: Plan, groups: Mapping[str, KnownGroup], ctx: Context) -> None:
     for wave in plan.of_round():
         if wave.state != "planned":
             continue
-        slot = _slot_of(wave, groups[wave.group], after, ctx.now, plan.head.urgency)
+        slot = _slot_of(wave, groups[wave.group], after, ctx.now, plan.urgency)
         changed = (wave.starts_at, wave.ends_at) != ((slot.starts_at, slot.ends_at) if slot else (None, None))
         put(wave, slot)
         if changed and wave.opened:

@@ -70,7 +70,7 @@ async def test_unknown_is_never_not_applicable(life: Any) -> None:
 async def test_an_update_waits_for_a_group_that_is_not_registered_yet(life: Any) -> None:
     id_ = await life.assess("3.1.6", {"wiki": "intranet"}, settle=False)
     await life.group("intranet")
-    await life.harness.settle()
+    await life.harness.advance(timedelta(seconds=5))
     assert life.state(id_) == "testing"
 
 

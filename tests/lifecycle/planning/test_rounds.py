@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from patchline_schemas.fleet import RecurringWindow
-from patchline_schemas.updates import UpdatePlanned
+from patchline_schemas.updates import UpdateCompleted, UpdatePlanned
 from patchline_schemas.waves import WaveCancelled, WavePlanned
 
+START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 SATURDAY = RecurringWindow(rrule="FREQ=WEEKLY;BYDAY=SA;BYHOUR=2", duration=timedelta(hours=2))
 BY_A_PERSON = {"approval": {"minimum_approvers": 1}}
+RETRIED = timedelta(seconds=5)
+"""By then what was early has been tried again."""
 
 
 async def test_more_targets_make_a_new_revision_that_is_tested_and_approved_again(life: Any) -> None:
@@ -155,6 +158,7 @@ async def test_a_newer_assessment_while_waves_are_still_being_opened(life: Any) 
     await life.assess("3.1.6", many, settle=False)
     fewer = {id_: group for id_, group in many.items() if id_ < "t050"} | {"zz": "intranet"}
     id_ = await life.assess("3.1.6", fewer, revision=2)
+    await life.harness.advance(RETRIED)
     open_waves = [wave for wave, state in life.waves(id_).items() if state == "planned"]
     planned = {life.of_wave(WavePlanned, wave)[-1].targets[0].target_id for wave in open_waves}
     assert planned == set(fewer)
@@ -170,3 +174,18 @@ async def test_the_same_events_told_twice_change_nothing(life: Any) -> None:
     await life.test_passes(id_)
     after = await life.plan(id_)
     assert (after.sequence, after.state) == (before.sequence, before.state)
+
+
+async def test_what_is_done_takes_neither_urgency_nor_due_date_from_the_round(life: Any) -> None:
+    due = START + timedelta(days=10)
+    await life.group("intranet")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"}, due_at=due)
+    await life.back_up(f"{id_}.r1.w1")
+    await life.assess("3.1.6", {}, revision=2)
+    await life.deploy(f"{id_}.r1.w1")
+    await life.pass_checks(f"{id_}.r1.w1")
+    await life.verify(f"{id_}.r1.w1")
+    await life.assess("3.1.6", {}, revision=3)
+    progress = life.progress(id_)
+    assert (progress.state, progress.urgency, progress.due_at) == ("completed", "out-of-cycle", due)
+    assert life.harness.published(UpdateCompleted)[0].due_at == due
