@@ -23,7 +23,12 @@ def transport() -> Transport:
     if "LOG_FILE" in os.environ:
         return EmbeddedTransport(Path(os.environ["LOG_FILE"]))
     connection = KafkaConnection.of(load_settings(ServiceSettings, kafka=os.environ["PATCHLINE_TEST_KAFKA"]))
-    return KafkaTransport(connection, prefix=os.environ["KAFKA_PREFIX"], topics={})
+    return KafkaTransport(
+        connection,
+        prefix=os.environ["KAFKA_PREFIX"],
+        topics={},
+        member=os.environ.get("KAFKA_MEMBER") or None,
+    )
 
 
 async def publish(topic: str) -> None:

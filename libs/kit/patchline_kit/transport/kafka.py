@@ -18,12 +18,14 @@ from faststream.kafka import KafkaBroker
 from patchline_kit.transport.kafka_clients import KafkaConnection, received
 from patchline_kit.transport.kafka_look import page
 from patchline_kit.transport.kafka_member import KafkaSubscription
-from patchline_kit.transport.kafka_topics import create_missing
+from patchline_kit.transport.kafka_topics import ensure_topics
 from patchline_kit.transport.port import BatchHandler, Received, Subscription, TransportError
 from patchline_kit.transport.topics import Topic, declared_topics
 from patchline_schemas import WireRecord
 
 BATCH_BYTES = 256 * 1024
+REQUEST_MS = 15_000
+"""How long Kafka may take to acknowledge before publishing counts as failed (and is tried again)."""
 LINGER_MS = 2
 """How long the producer waits for more records for a partition; what is published together goes together."""
 
@@ -69,10 +71,13 @@ class KafkaTransport:
         """Connect; create the topics that are missing."""
         if self._broker is not None:
             return
-        if self._create_topics:
-            await create_missing(
-                self._connection, self._topics, prefix=self._prefix, replication=self._replication
-            )
+        await ensure_topics(
+            self._connection,
+            self._topics,
+            prefix=self._prefix,
+            replication=self._replication,
+            create=self._create_topics,
+        )
         self._broker = KafkaBroker(
             list(self._connection.bootstrap),
             security=self._connection.security,
@@ -170,6 +175,7 @@ class KafkaTransport:
                     client_id="patchline",
                     acks="all",
                     enable_idempotence=True,
+                    request_timeout_ms=REQUEST_MS,
                     linger_ms=LINGER_MS,
                     max_batch_size=BATCH_BYTES,
                 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
@@ -16,30 +17,43 @@ HEADER_BYTES = 64 * 1024
 """What a record may have in headers beside its value."""
 
 
-async def create_missing(
-    connection: KafkaConnection, topics: Mapping[str, Topic], *, prefix: str, replication: int
+async def ensure_topics(
+    connection: KafkaConnection,
+    topics: Mapping[str, Topic],
+    *,
+    prefix: str,
+    replication: int,
+    create: bool = True,
 ) -> None:
     """Create those of ``topics`` that Kafka does not have; the others stay as they are.
 
-    Raises :class:`TransportError` if Kafka refuses.
+    Raises :class:`TransportError` if Kafka refuses, or, without ``create``, if one is missing.
     """
     admin = AIOKafkaAdminClient(**connection.options())
     try:
         await admin.start()
         existing = set(await admin.list_topics())
         missing = [topic for topic in topics.values() if prefix + topic.name not in existing]
-        if missing:
+        if missing and create:
             response = await admin.create_topics([_new(topic, prefix, replication) for topic in missing])
-            for name, code, message, *_ in response.topic_errors:
-                kind = for_code(code)
-                if code and kind is not TopicAlreadyExistsError:
-                    raise TransportError(
-                        f"Kafka refuses to create the topic {name}: {message or kind.__name__}"
-                    )
+            _raise_refusals(response.topic_errors)
     except (KafkaError, OSError) as error:
         raise connection.unreachable(error) from error
     finally:
         await admin.close()
+    if missing and not create:
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise TransportError(
+            f"Kafka lacks the topic {prefix}{missing[0].name}{others}: create what docs/transport.md lists,"
+            " or let Patchline do it with PATCHLINE_KAFKA_CREATE_TOPICS=true"
+        )
+
+
+def _raise_refusals(answers: Iterable[tuple[Any, ...]]) -> None:
+    for name, code, message, *_ in answers:
+        kind = for_code(code)
+        if code and kind is not TopicAlreadyExistsError:
+            raise TransportError(f"Kafka refuses to create the topic {name}: {message or kind.__name__}")
 
 
 def _new(topic: Topic, prefix: str, replication: int) -> NewTopic:
