@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from opentelemetry import trace
@@ -69,11 +70,17 @@ def failed(span: Span, error: BaseException) -> None:
 def attributes(about: object) -> dict[str, Any]:
     """The ids by which a trace is found again."""
     found = {}
-    for field, name in ATTRIBUTES.items():
-        value = getattr(about, field, None)
+    for field, name in _shown(type(about)):
+        value = getattr(about, field)
         if isinstance(value, str):
             found[name] = value
     return found
+
+
+@cache
+def _shown(kind: type[object]) -> tuple[tuple[str, str], ...]:
+    fields = getattr(kind, "model_fields", {})
+    return tuple((field, name) for field, name in ATTRIBUTES.items() if field in fields)
 
 
 def traceparent(span: Span) -> str:

@@ -24,6 +24,10 @@ from patchline_schemas import Envelope, Event, derived_id, encode
 D = TypeVar("D", bound=Document)
 R = TypeVar("R")
 
+MESSAGE_HEADER = "message"
+URGENT_HEADER = "urgent"
+"""Headers of a local message: its class, and that it follows from something urgent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
@@ -187,7 +191,11 @@ class Unit:
             headers.append((URGENT_HEADER, b"1"))
         self._outgoing.append(
             Outgoing(
-                id=derived_id(self._trigger.id, f"{service.name}/{message.NAME}", f"{message.to}/{number}"),
+                id=derived_id(
+                    self._trigger.inbox_id or self._trigger.id,
+                    f"{service.name}/{message.NAME}",
+                    f"{message.to}/{number}",
+                ),
                 topic=None,
                 key=message.to.encode(),
                 headers=tuple(headers),
@@ -270,7 +278,7 @@ class Unit:
         if document is None or key is None:
             raise TypeError("there is no document to save")
         woken = trigger.kind == "wake"
-        body = body_of(document)
+        body, at = body_of(document), self.now
         try:
             saved = await self._core.commit(
                 Save(
@@ -287,7 +295,7 @@ class Unit:
                     cause_id=trigger.cause_id,
                     fence=trigger.fence if woken else None,
                     release=release,
-                    at=self.now,
+                    at=at,
                 )
             )
         except FenceLost as lost:
@@ -296,14 +304,13 @@ class Unit:
         self.hold(document, body)
         self._outgoing.clear()
         if woken:
-            base = wake_id(self._core.service.name, *key, saved.version)
+            base = wake_id(self._core.service.name, *key, saved.version, at)
             self._trigger = replace(trigger, id=base)
 
 
-def wake_id(service: str, collection: str, id_: str, version: int) -> str:
-    """What the ids of all that a woken document emits are derived from."""
-    return derived_id(f"{service}/{collection}/{id_}", "wake", str(version))
+def wake_id(service: str, collection: str, id_: str, version: int, saved_at: datetime | None) -> str:
+    """What the ids of all that a woken document emits are derived from.
 
-
-MESSAGE_HEADER = "message"
-URGENT_HEADER = "urgent"
+    ``saved_at`` tells a document from one that was deleted and made again under the same id.
+    """
+    return derived_id(f"{service}/{collection}/{id_}", "wake", f"{version}/{saved_at}")

@@ -234,7 +234,9 @@ class Wakers:
                 core,
                 Trigger(
                     kind="wake",
-                    id=wake_id(core.service.name, stored.collection, stored.id, stored.version),
+                    id=wake_id(
+                        core.service.name, stored.collection, stored.id, stored.version, stored.saved_at
+                    ),
                     cause_id=stored.cause_id,
                     fence=claim.fence,
                     traceparent=stored.traceparent,
