@@ -11,7 +11,7 @@ from patchline_fleet.runs.documents import (
     wave_run_id,
     window_is_over,
 )
-from patchline_fleet.runs.fit import end_of, fit, fit_by
+from patchline_fleet.runs.fit import end_of, fit, fit_by, size
 from patchline_fleet.runs.steps import Lap, Step, WaveRuns, is_stopped
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "fit_by",
     "is_stopped",
     "run_checks",
+    "size",
     "target_run_id",
     "wave_run_id",
     "window_is_over",
