@@ -51,7 +51,7 @@ groups:
     exposure: open
     window: always
     contacts: ["file:notices/shop.log"]
-    policies: {soak: PT16S}           # customers' sessions are read a while after the start
+    policies: {soak: PT12S}           # customers' sessions are read a while after the start
   - name: payments
     criticality: high
     exposure: open

@@ -20,7 +20,7 @@ from patchline_demo.command import Patchline
 from patchline_demo.narrator import Narrator
 from patchline_demo.scenario import APPROVED_BY_HAND, WAYS, Fleet, Way
 
-PATIENCE_SECONDS = 150
+PATIENCE_SECONDS = 240
 MARK = ".patchline-demo"
 
 
