@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class Since:
     """Its end, if it ended well."""
     later: list[Entry] = field(default_factory=list)
     """Other changes that ended well after it."""
+    half_back: bool = False
+    """Whether a rollback of it was begun and did not end well."""
 
 
 def rollback(job: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +82,7 @@ def rollback(job: dict[str, Any]) -> dict[str, Any]:
         except (DriverError, OSError) as error:
             log.failed(begun, str(error))
             raise
-        start = since.ended.packages if since.ended and begun_before(entries) else before.versions
+        start = since.ended.packages if since.ended and since.half_back else before.versions
         changed = changes(start, after.versions)
         log.succeeded(begun, changes=changed, packages=after.versions, files=place.files_digest())
         close_journal(held)
@@ -102,6 +104,8 @@ def since_update(entries: Sequence[Entry], order: Order) -> Since:
         if ours and entry.operation == "apply":
             ended = entry if entry.outcome == "succeeded" else None
             since = Since(number, ended)
+        elif ours:
+            since.half_back = entry.outcome != "succeeded"
         elif not ours and entry.outcome == "succeeded":
             since.later.append(entry)
     return since
@@ -111,8 +115,7 @@ def make_plan(name: str, since: Since, environment: Environment, record: BackupR
     """Decide what to revert: all, or only what this update changed if something came after it."""
     now, ended = environment.versions, since.ended
     restored = tuple(relative for relative in place.restored if relative in record.files)
-    untouched = ended.packages == now if ended else not since.later
-    if untouched:
+    if _nothing_came_after(since, now, record.versions):
         return Plan(packages=tuple(sorted({*record.packages, *now})), files=restored, exact=True)
     changed = ended.changes if ended else [(name, record.versions.get(name), now.get(name))]
     who = sorted({f"{each.component.partition('/')[2]} {each.version}" for each in since.later})
@@ -122,7 +125,7 @@ def make_plan(name: str, since: Since, environment: Environment, record: BackupR
     ]
     packages, files = [], []
     for package, _, version in changed:
-        if now.get(package) == version:
+        if _is_ours(since, now.get(package), version, record.versions.get(package)):
             packages.append(package)
         else:
             notes.append(
@@ -136,9 +139,22 @@ def make_plan(name: str, since: Since, environment: Environment, record: BackupR
     return Plan(tuple(packages), tuple(files), exact=False, notes=tuple(notes))
 
 
-def begun_before(entries: Sequence[Entry]) -> bool:
-    """Whether this rollback was begun earlier and cut off."""
-    return bool(entries) and entries[-1].event == "begin" and entries[-1].operation == "rollback"
+def _nothing_came_after(since: Since, now: Mapping[str, str], kept: Mapping[str, str]) -> bool:
+    """Whether the packages are as the update left them, or on the way from there to the backup."""
+    if since.ended is None:
+        return not since.later
+    left = since.ended.packages
+    if not since.half_back:
+        return left == now
+    names = {*now, *left, *kept}
+    return not since.later and all(
+        _is_ours(since, now.get(name), left.get(name), kept.get(name)) for name in names
+    )
+
+
+def _is_ours(since: Since, now: str | None, left: str | None, kept: str | None) -> bool:
+    """Whether a package is as the update left it, or as a rollback that was cut off may have left it."""
+    return now == left or (since.half_back and now in (kept, None))
 
 
 def _done(entries: Sequence[Entry], order: Order) -> bool:
