@@ -70,7 +70,7 @@ def failed(span: Span, error: BaseException) -> None:
 def attributes(about: object) -> dict[str, Any]:
     """The ids by which a trace is found again."""
     found = {}
-    for field, name in _shown(type(about)):
+    for field, name in _shown(type(about)):  # type: ignore[arg-type]  # classes are hashable
         value = getattr(about, field)
         if isinstance(value, str):
             found[name] = value
@@ -78,7 +78,7 @@ def attributes(about: object) -> dict[str, Any]:
 
 
 @cache
-def _shown(kind: type[object]) -> tuple[tuple[str, str], ...]:
+def _shown(kind: type[Any]) -> tuple[tuple[str, str], ...]:
     fields = getattr(kind, "model_fields", {})
     return tuple((field, name) for field, name in ATTRIBUTES.items() if field in fields)
 

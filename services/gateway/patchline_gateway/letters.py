@@ -7,6 +7,7 @@ from datetime import datetime
 
 from patchline_gateway.messages import Decide
 from patchline_gateway.views import DeadLetterView
+from patchline_kit.records import LOCAL
 from patchline_schemas import WireRecord
 
 ONLY_FOR = "ce_onlyfor"
@@ -18,7 +19,7 @@ class NotOpen(Exception):
 
 
 class NotKept(Exception):
-    """The record was too large to keep, so it cannot be replayed."""
+    """The record was too large to keep, or never lay on a topic, so it cannot be replayed."""
 
 
 def decide(letter: DeadLetterView, decision: Decide, now: datetime) -> None:
@@ -28,6 +29,11 @@ def decide(letter: DeadLetterView, decision: Decide, now: datetime) -> None:
     """
     if letter.state != "open":
         raise NotOpen(f"The dead letter {letter.id} was already {letter.state} by {letter.decided_by}.")
+    if decision.decision == "replay" and letter.topic == LOCAL:
+        raise NotKept(
+            f"{letter.id} is a local message inside {letter.service}, which lies on no topic; discard the letter"
+            " and retry the update it belongs to."
+        )
     if decision.decision == "replay" and not letter.value:
         raise NotKept(
             f"The record of {letter.id} was too large to keep; publish it again or discard the letter."
