@@ -31,8 +31,8 @@ def decide(letter: DeadLetterView, decision: Decide, now: datetime) -> None:
         raise NotOpen(f"The dead letter {letter.id} was already {letter.state} by {letter.decided_by}.")
     if decision.decision == "replay" and letter.topic == LOCAL:
         raise NotKept(
-            f"{letter.id} is a local message inside {letter.service}, which lies on no topic; discard the letter"
-            " and retry the update it belongs to."
+            f"{letter.id} is a local message inside {letter.service}, which lies on no topic; discard the"
+            " letter and retry the update it belongs to."
         )
     if decision.decision == "replay" and not letter.value:
         raise NotKept(
