@@ -1,8 +1,10 @@
 """The ledger's format and its verification, on exported lines."""
 
-import hashlib
-import json
+import subprocess
+import sys
+import textwrap
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -156,32 +158,22 @@ def test_a_line_that_is_none_is_named(text):
         list(read_lines(["", text]))
 
 
-def test_a_stranger_can_verify_an_export_with_the_rules_in_the_docs(entries, seals):
-    exported = [to_json(line) for line in [*seals, *entries]]
+def verifier_of_the_docs():
+    page = Path(__file__).parents[3] / "docs" / "ledger.md"
+    section = page.read_text().partition("## Verifying without Patchline")[2].partition("Seals come first")[0]
+    return textwrap.dedent(section)
 
-    def digest(value):
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
 
-    heads = {}
-    for e in map(json.loads, exported):
-        if e["kind"] == "seal":
-            covered = [[h["chain"], h["sequence"], h["hash"]] for h in e["heads"]]
-            assert digest([e["number"], e["previous"], covered]) == e["hash"]
-            continue
-        sequence, previous = heads.get(e["chain"], (0, "0" * 64))
-        assert (e["sequence"], e["previous"]) == (sequence + 1, previous)
-        fields = (
-            "chain",
-            "sequence",
-            "previous",
-            "event_id",
-            "recorded_at",
-            "topic",
-            "key",
-            "headers",
-            "body",
-        )
-        assert digest([e[name] for name in fields]) == e["hash"]
-        heads[e["chain"]] = (e["sequence"], e["hash"])
-    assert heads["update/a"] == (5, entries[4].hash)
+def test_the_verifier_in_the_docs_accepts_a_whole_export_and_no_other(entries, seals, tmp_path):
+    (tmp_path / "verifier.py").write_text(verifier_of_the_docs())
+
+    def accepts(lines):
+        (tmp_path / "ledger.jsonl").write_text("".join(to_json(line) + "\n" for line in lines))
+        command = [sys.executable, "verifier.py", "ledger.jsonl"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+
+    changed = entries[1].model_copy(update={"body": "{}"})
+    assert accepts([*seals, *entries])
+    assert not accepts([*seals, *entries[:4], *entries[5:]])
+    assert not accepts([*seals, entries[0], changed, *entries[2:]])
+    assert not accepts([seals[1], *entries])
