@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from patchline_fleet.runs import Assignment, Lap, fit
+from patchline_fleet.runs import ROOM, Assignment, Lap, fit, size
 from patchline_schemas.waves import (
     WaveBackedUp,
     WaveDeployed,
@@ -23,7 +23,8 @@ def deployed(lap: Lap) -> WaveDeployed | WaveDeployFailed:
     """Good news if no more targets failed than the policy allows; what the window left out is no failure."""
     if lap.refused is not None or len(lap.failures) > lap.order.max_failures:
         return WaveDeployFailed(order=lap.order, results=fit(lap.results_of_all), error=lap.error())
-    return WaveDeployed(order=lap.order, results=fit(lap.results), not_started=lap.not_started)
+    room = ROOM - size(lap.not_started)
+    return WaveDeployed(order=lap.order, results=fit(lap.results, room=room), not_started=lap.not_started)
 
 
 def rolled_back(lap: Lap) -> WaveRolledBack | WaveRollbackFailed:

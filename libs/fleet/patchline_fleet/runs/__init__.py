@@ -11,11 +11,12 @@ from patchline_fleet.runs.documents import (
     wave_run_id,
     window_is_over,
 )
-from patchline_fleet.runs.fit import end_of, fit, fit_by, size
+from patchline_fleet.runs.fit import ROOM, end_of, fit, fit_by, size
 from patchline_fleet.runs.steps import Lap, Step, WaveRuns, is_stopped
 
 __all__ = [
     "FAILURES",
+    "ROOM",
     "Assignment",
     "Lap",
     "Step",

@@ -36,6 +36,7 @@ from patchline_fleet.runs.documents import (
     target_run_id,
     wave_run_id,
 )
+from patchline_fleet.runs.fit import end_of
 from patchline_kit.context import Context
 from patchline_kit.outcomes import Stale
 from patchline_kit.service import Service
@@ -43,6 +44,9 @@ from patchline_schemas.waves import TargetResult, WaveOrder, WaveTarget
 
 KEPT_FOR = timedelta(days=30)
 """How long the documents of a run that is over are kept, for a person who looks for what happened."""
+
+ERROR_LENGTH = 4000
+"""Characters of a target's error that stand for its wave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ class Lap:
         if not self.failures:
             return f"not started: {self.why_not_started}" if self.not_started else ""
         first, *more = self.failures
-        sentence = f"{first.target_id}: {first.error or first.outcome}"
+        sentence = f"{first.target_id}: {end_of(first.error or first.outcome, ERROR_LENGTH)}"
         if more:
             others = ", ".join(f"{result.target_id} ({result.outcome})" for result in more[:10])
             further = f" and {len(more) - 10} further" if len(more) > 10 else ""
