@@ -110,9 +110,13 @@ class KafkaTransport:
             return
         if self._broker is None:
             raise TransportError("the Kafka transport is not started")
-        futures: list[asyncio.Future[Any]] = []
         try:
             producer = await self._started_producer()
+        except (KafkaError, OSError) as error:
+            raise self._explained(error, records) from error
+        futures: list[asyncio.Future[Any]] = []
+        errors: list[BaseException] = []
+        try:
             for record in records:
                 futures.append(
                     await producer.send(
@@ -123,13 +127,13 @@ class KafkaTransport:
                     )
                 )
         except (KafkaError, OSError) as error:
-            await asyncio.gather(*futures, return_exceptions=True)
-            raise self._explained(error, records) from error
+            errors.append(error)
         results = await asyncio.gather(*futures, return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                await self._replace_producer(result)
-                raise self._explained(result, records) from result
+        errors += [result for result in results if isinstance(result, BaseException)]
+        if errors:
+            if any(_breaks_the_producer(error) for error in errors):
+                await self._replace(producer)
+            raise self._explained(errors[0], records) from errors[0]
 
     async def subscribe(
         self, group: str, topics: Sequence[str], handler: BatchHandler, *, from_end: bool = False
@@ -187,17 +191,21 @@ class KafkaTransport:
                 self._producer = producer
             return self._producer
 
-    async def _replace_producer(self, error: BaseException) -> None:
-        """A producer whose sequence is broken sends nothing more: the next call makes a new one."""
-        if isinstance(error, KafkaTimeoutError) or getattr(error, "retriable", False):
-            return
+    async def _replace(self, producer: AIOKafkaProducer) -> None:
+        """Let a broken producer go; the next call makes a new one."""
         async with self._producer_lock:
-            producer, self._producer = self._producer, None
-        if producer is not None:
-            await producer.stop()
+            if self._producer is not producer:
+                return
+            self._producer = None
+        await producer.stop()
 
     def _explained(self, error: BaseException, records: Sequence[WireRecord]) -> TransportError:
         if isinstance(error, UnknownTopicOrPartitionError):
             names = ", ".join(sorted({self._prefix + record.topic for record in records}))
             return TransportError(f"Kafka has no topic for a record; one of: {names}. Create it first")
         return self._connection.unreachable(error)
+
+
+def _breaks_the_producer(error: BaseException) -> bool:
+    """An idempotent producer whose sequence is broken sends nothing more."""
+    return not (isinstance(error, KafkaTimeoutError) or getattr(error, "retriable", False))
