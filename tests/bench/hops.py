@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from statistics import median
 
+from tests.bench.transports import Place, place
+
 from patchline_kit import Context, Document, Service
 from patchline_kit.clock import SystemClock
 from patchline_kit.runtime import Runtime
 from patchline_kit.store.sqlite import SqliteDatabase, SqliteStore
 from patchline_kit.transport.port import Received, Transport
 from patchline_schemas import Envelope, Event, WireRecord, encode
-
-from tests.bench.transports import Place, place
 
 HOPS = 10
 EVENTS = 20

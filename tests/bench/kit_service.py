@@ -13,6 +13,8 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from tests.bench.transports import Place, place
+
 from patchline_kit import Context, Document, Service
 from patchline_kit.clock import SystemClock
 from patchline_kit.runtime import Runtime
@@ -21,8 +23,6 @@ from patchline_kit.transport.port import Received, Transport
 from patchline_schemas import Envelope, WireRecord, encode
 from patchline_schemas.examples import examples
 from patchline_schemas.updates import UpdateApproved, UpdateRejected
-
-from tests.bench.transports import Place, place
 
 EVENTS = 10_000
 BODY_BYTES = 1_000

@@ -1,2 +1,180 @@
-"""(c) placeholder until sim fleet"""
-def report() -> None: ...
+"""(c) The cost of one update through its whole life, small fleet against large.
+
+``patchline up`` on the embedded default carries updates over a *simulated* fleet; each update touches 5
+targets in two waves. The cost is CPU seconds of Patchline's processes from the first publication to the last
+review, by the number of updates. Collecting the inventory before is not counted: it belongs to the fleet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import httpx
+
+PATCHLINE = str(Path(sys.executable).with_name("patchline"))
+TARGETS_PER_UPDATE = 5
+TICKS = os.sysconf("SC_CLK_TCK")
+GROUPS = """\
+groups:
+  - {name: first, criticality: low, window: always}
+  - {name: second, criticality: high, window: always}
+policies: {approval: automatic, soak: PT1S}
+targets:
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run cost."""
+
+    updates: int
+    cpu_seconds: float
+    seconds: float
+
+    @property
+    def each(self) -> float:
+        """CPU seconds by update."""
+        return self.cpu_seconds / self.updates
+
+
+def report(small: int = 100, large: int = 1_000, pairs: int = 3) -> None:
+    """Print the ratio of the cost of one update among many to that among few."""
+    ratios = []
+    for number in range(1, pairs + 1):
+        few, many = run(small), run(large)
+        ratios.append(many.each / few.each)
+        print(
+            f"    pair {number}: {few.each:.3f} CPU s an update of {small} ({few.seconds:.0f} s), "
+            f"{many.each:.3f} of {large} ({many.seconds:.0f} s)"
+        )
+    print(
+        f"(c) one update among {large} on {large * TARGETS_PER_UPDATE} simulated targets costs "
+        f"{median(ratios):.2f} times one among {small} on {small * TARGETS_PER_UPDATE} (median of {pairs} pairs)"
+    )
+
+
+def run(updates: int) -> Cost:
+    """Carry ``updates`` through their life on a simulated fleet of five times as many targets."""
+    with TemporaryDirectory(prefix="patchline-bench-") as name:
+        folder = Path(name)
+        (folder / "fleet.yaml").write_text(GROUPS + _targets(updates))
+        (folder / "feed.json").write_text(json.dumps(_feed(updates)))
+        port = _free_port()
+        url = f"http://127.0.0.1:{port}"
+        with (folder / "up.log").open("wb") as log:
+            process = subprocess.Popen(
+                [
+                    PATCHLINE,
+                    "up",
+                    "--dir",
+                    folder / "state",
+                    "--fleet",
+                    folder / "fleet.yaml",
+                    "--port",
+                    str(port),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            with httpx.Client(base_url=url, timeout=60) as http:
+                _wait_for_inventory(http, updates * TARGETS_PER_UPDATE, process)
+                before, start = _cpu_seconds(process.pid), time.monotonic()
+                subprocess.run(
+                    [PATCHLINE, "--url", url, "feed", "publish", folder / "feed.json", "--timeout", "PT10M"],
+                    check=True,
+                    stdout=subprocess.DEVNULL,
+                )
+                _wait_until_closed(http, updates, process)
+                return Cost(updates, _cpu_seconds(process.pid) - before, time.monotonic() - start)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _targets(updates: int) -> str:
+    lines = []
+    for number in range(updates * TARGETS_PER_UPDATE):
+        update, place = divmod(number, TARGETS_PER_UPDATE)
+        lines.append(
+            f"  - {{id: sim-{number:05}, group: {'first' if place < 3 else 'second'}, driver: sim, path: sim, "
+            f"settings: {{packages: 'pkg:generic/app-{update}@1.0.0'}}}}\n"
+        )
+    return "".join(lines)
+
+
+def _feed(updates: int) -> list[dict[str, object]]:
+    return [
+        {
+            "vendor": "bench",
+            "component": f"pkg:generic/app-{number}",
+            "version": "1.1.0",
+            "kind": "security",
+            "released_at": "2026-01-01T00:00:00Z",
+            "advisories": [{"id": f"BENCH-{number}", "severity": "high", "affected": [{"fixed": "1.1.0"}]}],
+        }
+        for number in range(updates)
+    ]
+
+
+def _wait_for_inventory(http: httpx.Client, targets: int, process: subprocess.Popen[bytes]) -> None:
+    while True:
+        _still_runs(process)
+        try:
+            metrics = http.get("/v1/targets", params={"limit": 1, "after": f"sim-{targets - 2:05}"}).json()
+        except (httpx.TransportError, ValueError):
+            time.sleep(0.5)
+            continue
+        if _quiet(process.pid) and metrics:
+            return
+        time.sleep(0.5)
+
+
+def _wait_until_closed(http: httpx.Client, updates: int, process: subprocess.Popen[bytes]) -> None:
+    while True:
+        _still_runs(process)
+        closed, after = 0, ""
+        while True:
+            page = http.get("/v1/updates", params={"limit": 500, "after": after}).json()
+            items = page["items"] if isinstance(page, dict) else page
+            closed += sum(1 for item in items if item["closed"])
+            if len(items) < 500:
+                break
+            after = items[-1]["id"]
+        if closed == updates:
+            return
+        time.sleep(3)
+
+
+def _still_runs(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        raise SystemExit(f"patchline up ended with {process.returncode}")
+
+
+def _quiet(pid: int) -> bool:
+    """Whether the process uses next to no CPU for a second: it has collected what there is."""
+    before = _cpu_seconds(pid)
+    time.sleep(1)
+    return _cpu_seconds(pid) - before < 0.15
+
+
+def _cpu_seconds(pid: int) -> float:
+    """CPU seconds of a process and the children it has waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11:15]) / TICKS
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -35,7 +35,6 @@ from patchline_schemas.waves import (
     WaveEvent,
     WaveFailed,
     WavePlanned,
-    WaveRollbackFailed,
     WaveRollbackVerified,
     WaveVerificationFailed,
     WaveVerified,
@@ -160,13 +159,6 @@ async def tell_of_failure(event: WaveFailed, ctx: Context) -> None:
     await _tell_once(event, "failed", text, ctx, which=event.TYPE)
 
 
-@service.on(WaveRollbackFailed)
-async def tell_of_failed_rollback(event: WaveRollbackFailed, ctx: Context) -> None:
-    """Tell at once that a person is needed."""
-    text = texts.needs_person(_what(event), event.order.group, event.error, event.order.update_id)
-    await _tell_once(event, "needs-person", text, ctx)
-
-
 @service.on(UpdateTestFailed)
 async def tell_of_failed_test(event: UpdateTestFailed, ctx: Context) -> None:
     """Tell that an update was stopped before it touched anything."""
@@ -178,18 +170,15 @@ async def tell_of_failed_test(event: UpdateTestFailed, ctx: Context) -> None:
 
 @service.on(UpdateProgressed)
 async def tell_of_waiting(event: UpdateProgressed, ctx: Context) -> None:
-    """Tell that an update waits for a person's approval, once for each plan."""
-    if event.state != "awaiting-approval":
+    """Tell at once that an update waits for a person, once for each plan."""
+    if event.state not in ("awaiting-approval", "needs-person"):
         raise Stale("only what waits for a person is told")
-    news = await news_of(event.update_id, f"awaiting-approval {event.revision}", ctx)
-    await tell(
-        ctx,
-        news.groups,
-        "awaiting-approval",
-        texts.awaiting_approval(news),
-        update_id=event.update_id,
-        which=str(event.revision),
-    )
+    news = await news_of(event.update_id, f"{event.state} {event.revision}", ctx)
+    if event.state == "awaiting-approval":
+        text = texts.awaiting_approval(news)
+    else:
+        text = texts.needs_person(news, event.error or "A rollback failed.")
+    await tell(ctx, news.groups, event.state, text, update_id=event.update_id, which=str(event.revision))
 
 
 @service.on(UpdateDueSoon, UpdateOverdue)

@@ -79,11 +79,11 @@ def failed(what: str, where: str, error: str, next_step: str) -> Text:
     return Text(f"{what} on {where}: failed", _paragraph([error, next_step]))
 
 
-def needs_person(what: str, where: str, error: str, update_id: str) -> Text:
+def needs_person(news: UpdateNews, error: str) -> Text:
     """Nothing goes on without a person."""
     return Text(
-        f"{what} on {where}: a person is needed",
-        _paragraph([error, f"See what to do: patchline explain {update_id}"]),
+        f"{_what(news.component, news.to_version)}: a person is needed",
+        _paragraph([error, f"See what to do: patchline explain {news.id}"]),
     )
 
 

@@ -119,6 +119,16 @@ async def test_what_waits_for_a_person_is_told_with_the_command_that_releases_it
     assert f"patchline update approve {UPDATE.update_id}" in letter.body
 
 
+async def test_that_a_person_is_needed_is_told_with_the_reason(harness, post):
+    await register(harness)
+    needed = {"state": "needs-person", "error": "the archive's checksum differs"}
+    await harness.publish(examples()[UpdateProgressed].usual.model_copy(update=needed))
+    await harness.settle()
+    [(_, letter)] = post.letters
+    assert letter.subject == "jinja2 3.1.6: a person is needed"
+    assert "the archive's checksum differs" in letter.body
+
+
 async def test_a_contact_that_fails_for_a_while_is_told_in_the_end(harness, post):
     post.failures = 2
     await register(harness)
