@@ -12,6 +12,8 @@ from patchline_kit.store.port import Save, StoreError, VersionConflict
 from patchline_kit.transport.port import Lag, TransportError
 from patchline_kit.transport.topics import KEEP
 
+FRESH_FOR = timedelta(milliseconds=250)
+"""A look at the lag, which asks the log's server, is good for so long."""
 FIRST_LOOKS_SECONDS = 0.1
 """Real time between looks until the service has caught up."""
 INBOX_KEPT = KEEP + timedelta(days=1)
@@ -26,6 +28,7 @@ class UptimeKeeper:
         self._core = core
         self._lag = lag
         self._tasks: list[asyncio.Task[None]] = []
+        self._asking: asyncio.Task[None] | None = None
         self._drift = timedelta(0)
         self._pruned_at = core.clock.now()
         self.caught_up = asyncio.Event()
@@ -41,15 +44,22 @@ class UptimeKeeper:
 
     async def stop(self) -> None:
         """Stop looking."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *([self._asking] if self._asking else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def hear(self) -> None:
-        """Find out how far the topics are handled, unless that was asked at this very instant."""
-        uptime, now = self._core.uptime, self._core.clock.now()
-        if uptime.heard_until == now:
+        """Find out how far the topics are handled, unless that was asked a moment ago or is being asked."""
+        heard_until = self._core.uptime.heard_until
+        if heard_until is not None and self._core.clock.now() - heard_until < FRESH_FOR:
             return
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+        await asyncio.shield(self._asking)
+
+    async def _ask(self) -> None:
+        uptime, now = self._core.uptime, self._core.clock.now()
         try:
             lag = await self._lag()
         except TransportError as error:
