@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from patchline_kit.core import Core, body_of, to_document
 from patchline_kit.deadlines import ALIVE_EVERY, ALIVE_ID, OUTAGE_FROM, Alive, with_gap
+from patchline_kit.settings import ServiceSettings
 from patchline_kit.store.port import Save, StoreError, VersionConflict
 from patchline_kit.transport.port import Lag, TransportError
 from patchline_kit.transport.topics import KEEP
@@ -16,8 +17,8 @@ FRESH_FOR = timedelta(milliseconds=250)
 """A look at the lag, which asks the log's server, is good for so long."""
 FIRST_LOOKS_SECONDS = 0.1
 """Real time between looks until the service has caught up."""
-INBOX_KEPT = KEEP + timedelta(days=1)
-"""What an inbox remembers for longer is forgotten: the log does not hold the record any more."""
+INBOX_LONGER_THAN_LOG = timedelta(days=1)
+"""An inbox remembers a record for so much longer than the log keeps it."""
 PRUNE_EVERY = timedelta(hours=1)
 
 
@@ -129,7 +130,8 @@ class UptimeKeeper:
         now = self._core.clock.now()
         if now - self._pruned_at >= PRUNE_EVERY:
             self._pruned_at = now
-            await self._core.store.prune(now - INBOX_KEPT)
+            keep = self._core.settings.keep if isinstance(self._core.settings, ServiceSettings) else KEEP
+            await self._core.store.prune(now - keep - INBOX_LONGER_THAN_LOG)
 
     def _wall_minus_monotonic(self) -> timedelta:
         clock = self._core.clock

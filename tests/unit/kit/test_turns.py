@@ -1,0 +1,43 @@
+import asyncio
+
+from patchline_kit.turns import Turns
+
+
+async def test_turns_at_one_name_come_in_the_order_of_asking_and_others_do_not_wait():
+    turns, order = Turns(), []
+    go_on = asyncio.Event()
+
+    async def take(name: str, who: str) -> None:
+        async with turns.turn(name):
+            order.append(who)
+            if who == "first":
+                await go_on.wait()
+
+    tasks = [asyncio.create_task(take("a", who)) for who in ("first", "second", "third")]
+    tasks.append(asyncio.create_task(take("b", "elsewhere")))
+    await tasks[-1]
+    assert order == ["first", "elsewhere"]
+    go_on.set()
+    await asyncio.gather(*tasks)
+    assert order == ["first", "elsewhere", "second", "third"]
+
+
+async def test_a_turn_that_fails_or_is_given_up_lets_the_next_go_on():
+    turns = Turns()
+    holding = asyncio.Event()
+
+    async def hold() -> None:
+        async with turns.turn("a"):
+            holding.set()
+            await asyncio.Event().wait()
+
+    holder = asyncio.create_task(hold())
+    await holding.wait()
+    waiter = asyncio.create_task(hold())
+    await asyncio.sleep(0)
+    waiter.cancel()
+    holder.cancel()
+    await asyncio.gather(holder, waiter, return_exceptions=True)
+    async with asyncio.timeout(1), turns.turn("a"):
+        pass
+    assert turns._locks == {}
