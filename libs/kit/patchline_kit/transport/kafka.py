@@ -191,10 +191,11 @@ class KafkaTransport:
                 self._producer = producer
             return self._producer
 
-    async def _replace(self, producer: AIOKafkaProducer) -> None:
+    async def _replace(self, producer: Any) -> None:
         """Let a broken producer go; the next call makes a new one."""
         async with self._producer_lock:
-            if self._producer is not producer:
+            is_current = self._producer is producer
+            if not is_current:
                 return
             self._producer = None
         await producer.stop()
