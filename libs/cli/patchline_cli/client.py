@@ -13,7 +13,7 @@ from typing import Any, Self
 import httpx
 
 from patchline_cli import exit_codes
-from patchline_cli.failures import Failure
+from patchline_cli.failures import Failure, wrong_use
 
 DEFAULT_PORT = 8470
 DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
@@ -42,7 +42,7 @@ class Client:
     """Calls to one Patchline."""
 
     def __init__(self, url: str, token: str | None) -> None:
-        self.url = url.rstrip("/")
+        self.url = _usable(url)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(
             base_url=self.url,
@@ -138,19 +138,8 @@ class Client:
                 headers=headers,
                 timeout=httpx.Timeout(wait + SLACK, connect=5.0),
             )
-        except httpx.InvalidURL as error:
-            raise self._bad_url(str(error)) from error
-        except httpx.UnsupportedProtocol as error:
-            raise self._bad_url("it must begin with http:// or https://") from error
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
-
-    def _bad_url(self, why: str) -> Failure:
-        return Failure(
-            f"{self.url!r} is no usable address: {why}.",
-            fix=f"Give one like {DEFAULT_URL} with --url or PATCHLINE_URL.",
-            exit_code=exit_codes.WRONG_USE,
-        )
 
     def _unreachable(self, error: httpx.TransportError) -> Failure:
         why = (
@@ -163,6 +152,25 @@ class Client:
             fix="Start one with `patchline up`, or name another with --url or PATCHLINE_URL.",
             exit_code=exit_codes.UNREACHABLE,
         )
+
+
+def _usable(url: str) -> str:
+    """The address without a slash at its end. Raises :class:`Failure` if it is none."""
+    try:
+        parsed = httpx.URL(url)
+        why = (
+            None
+            if parsed.scheme in ("http", "https") and parsed.host
+            else "it must begin with http:// or https://"
+        )
+    except httpx.InvalidURL as error:
+        why = str(error)
+    if why:
+        raise wrong_use(
+            f"{url!r} is no usable address: {why}.",
+            fix=f"Give one like {DEFAULT_URL} with --url or PATCHLINE_URL.",
+        )
+    return url.rstrip("/")
 
 
 def _failure(response: httpx.Response) -> Failure:

@@ -8,6 +8,7 @@ import typer
 
 from patchline_cli.decisions import Reason, Timeout, Who, decide
 from patchline_cli.failures import wrong_use
+from patchline_cli.output import count
 from patchline_cli.session import Session, command
 
 
@@ -27,7 +28,9 @@ def halt(
 ) -> None:
     """Let nothing start any more, in any update; what runs goes on to its end."""
     running = list(session.client.pages("/v1/updates", {"state": "rolling-out"}))
-    session.output.say(f"{len(running)} updates are rolling out; no further wave of any update will start.")
+    session.output.say(
+        f"{count(len(running), 'update')} rolling out; no further wave of any update will start."
+    )
     if not yes:
         if not session.output.err.is_terminal:
             raise wrong_use("Halting everything wants --yes where nobody can be asked.", fix="Add --yes.")

@@ -101,7 +101,7 @@ for part in (doctor, halt, versions):
 def main() -> None:
     """Run the command. Whatever happens, a person gets a sentence and never a traceback."""
     try:
-        app()
+        app(prog_name="patchline")
     except Failure as failure:
         _report(failure)
         sys.exit(failure.exit_code)

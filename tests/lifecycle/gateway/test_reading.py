@@ -120,7 +120,7 @@ async def test_a_report_is_read_only_as_it_was_signed_and_only_from_the_state_fo
             "reports": (
                 Report(
                     format="html",
-                    address=file.as_uri(),
+                    address="file:reports/round-1.html",
                     sha256=hashlib.sha256(b"<h1>Report</h1>").hexdigest(),
                 ),
                 Report(format="md", address=outside.as_uri(), sha256=hashlib.sha256(b"secret").hexdigest()),

@@ -54,8 +54,8 @@ async def read_report(handle: ServiceHandle, view: UpdateView, format: str) -> b
 
 
 def _inside(root: Path, name: str) -> Path | None:
-    """The path, if it lies in the state folder: an event must not make the gateway read other files."""
-    path = Path(name).resolve()
+    """The path, which starts at the state folder, if it lies there: an event must not open other files."""
+    path = (root / name).resolve()
     return path if path.is_relative_to(root.resolve()) else None
 
 

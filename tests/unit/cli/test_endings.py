@@ -1,0 +1,158 @@
+"""However a command ends, its exit code is the promised one, and a person gets a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from patchline_cli.faults import log_file
+
+ID = "jinja2-3.1.6-381efe"
+APPROVE = ("update", "approve", ID, "--as", "maria", "--reason", "fine")
+
+
+def test_no_patchline_ends_with_4_and_the_way_to_one(patchline: Any) -> None:
+    ended = patchline("updates")
+    assert (ended.code, ended.out) == (4, "")
+    assert "No Patchline answers at http://127.0.0.1:8470" in ended.err
+    assert "Fix: Start one with `patchline up`" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, 2), (403, 3), (404, 2), (409, 1), (413, 2), (422, 2), (500, 1), (503, 4)]
+)
+def test_an_answer_of_the_api_has_its_exit_code(patchline: Any, api: Any, status: int, code: int) -> None:
+    api.refuse(f"/v1/updates/{ID}/approve", status, "The plan has changed.", method="POST")
+    ended = patchline(*APPROVE)
+    assert (ended.code, ended.out) == (code, "")
+    assert ended.err == "Error: The plan has changed.\nFix: Do that.\n"
+
+
+def test_something_else_on_the_port_is_no_patchline(patchline: Any, api: Any) -> None:
+    api.answer("/v1/updates", "<html>", status=502)
+    ended = patchline("updates")
+    assert ended.code == 4
+    assert "not as a Patchline does" in ended.err
+
+
+@pytest.mark.parametrize(
+    "command", [("nonsense",), ("updates", "--nonsense"), ("update", "approve", ID), ("update", "wait")]
+)
+def test_wrong_use_ends_with_2(patchline: Any, command: tuple[str, ...]) -> None:
+    ended = patchline(*command)
+    assert (ended.code, ended.out) == (2, "")
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("updates", "--state", "bogus"),
+        ("update", "wait", ID, "--for", "bogus"),
+        ("update", "wait", ID, "--timeout", "soon"),
+    ],
+)
+def test_a_value_that_makes_no_sense_ends_with_2_and_says_what_would(
+    patchline: Any, command: tuple[str, ...]
+) -> None:
+    ended = patchline(*command)
+    assert ended.code == 2
+    assert "Fix: " in ended.err
+
+
+@pytest.mark.parametrize("url", ["foo", "ftp://x", "http://[::1", ""])
+def test_a_url_that_is_none_ends_with_2_or_the_default(patchline: Any, url: str) -> None:
+    assert patchline("--url", url, "updates").code == (4 if url == "" else 2)
+
+
+def test_a_fault_of_the_command_itself_is_one_line_and_a_log(
+    patchline: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr("patchline_cli.client.Client.pages", broken)
+    ended = patchline("updates")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.count("\n") == 1
+    assert "ZeroDivisionError" in ended.err and str(log_file()) in ended.err
+    assert "secret detail" in Path(log_file()).read_text()
+
+
+def test_ctrl_c_ends_with_130_and_no_words(patchline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("patchline_cli.client.Client.pages", interrupted)
+    ended = patchline("updates")
+    assert (ended.code, ended.out, ended.err) == (130, "", "")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_url_and_token_may_stand_before_and_after_the_command(patchline: Any, api: Any, before: bool) -> None:
+    api.answer("/v1/updates", {"items": [], "next": None})
+    options = ("--url", "http://patch.example:1234", "--token", "s3cret")
+    ended = patchline(*options, "updates") if before else patchline("updates", *options)
+    assert ended.code == 0
+    assert str(api.asked[0].url).startswith("http://patch.example:1234/v1/updates")
+    assert api.asked[0].headers["Authorization"] == "Bearer s3cret"
+
+
+def test_url_and_token_come_from_the_environment_too(
+    patchline: Any, api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATCHLINE_URL", "http://env.example")
+    monkeypatch.setenv("PATCHLINE_TOKEN", "from-env")
+    api.answer("/v1/updates", {"items": [], "next": None})
+    patchline("updates")
+    assert (api.asked[0].url.host, api.asked[0].headers["Authorization"]) == (
+        "env.example",
+        "Bearer from-env",
+    )
+
+
+COMMANDS = """
+up
+feed
+feed publish
+updates
+update
+update show
+update wait
+update approve
+update reject
+update cancel
+update retry
+update pause
+update resume
+targets
+inventory
+waves
+report
+notices
+ledger verify
+ledger export
+dead-letters list
+dead-letters show
+dead-letters replay
+dead-letters discard
+fleet check
+fleet apply
+explain
+events tail
+doctor
+halt
+resume
+version
+"""
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS.strip().splitlines()])
+def test_every_command_has_help(patchline: Any, command: str) -> None:
+    ended = patchline(*command.split(), "--help")
+    assert ended.code == 0
+    assert "Usage: patchline" in ended.out
+    if command not in ("feed", "update", "dead-letters discard", "dead-letters show"):
+        assert "Examples:" in ended.out
