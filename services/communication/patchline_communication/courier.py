@@ -25,7 +25,7 @@ logging.getLogger("apprise").propagate = False
 
 PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 SENDERS = 8
-"""Contacts that are told at the same time. Threads of their own, so that services that hang hold up nobody else."""
+"""Contacts that are told at once, in threads of their own: a service that hangs holds up nobody else."""
 GRACE_SECONDS = 5.0
 """What Apprise gets beyond its own time limit before it is left alone."""
 
@@ -88,7 +88,7 @@ class AppriseCourier:
 
 
 def with_environment(contact: str) -> str:
-    """The contact with its placeholders filled. Raises :class:`NotDelivered` that names a missing variable."""
+    """The contact with its placeholders filled. Raises :class:`NotDelivered` naming a missing variable."""
 
     def value(found: re.Match[str]) -> str:
         if found[1] not in os.environ:

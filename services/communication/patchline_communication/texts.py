@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,7 +24,7 @@ def planned(wave: WaveNews, news: UpdateNews, *, downtime: timedelta | None, bef
     when = _when(wave.starts_at)
     verb = "moved to" if before else "planned for"
     lines = [
-        f"{_what(wave.component, wave.to_version)} will be installed on {_targets(wave.targets_total)}"
+        f"{_what(wave.component, wave.to_version)} will be installed on {targets(wave.targets_total)}"
         f" of {wave.group}: {when}.",
         f"Before it was planned for {_when(before)}." if before else "",
         f"The window ends at {_instant(wave.ends_at)}." if wave.ends_at else "",
@@ -38,7 +39,7 @@ def cancelled(wave: WaveNews, reason: str) -> Text:
     what = _what(wave.component, wave.to_version)
     return Text(
         f"{what} on {wave.group}: cancelled",
-        _paragraph([f"{what} will not be installed on {_targets(wave.targets_total)}.", reason]),
+        _paragraph([f"{what} will not be installed on {targets(wave.targets_total)}.", reason]),
     )
 
 
@@ -47,7 +48,7 @@ def started(what: str, group: str, targets_total: int, ends_at: datetime | None)
     window = f"The window ends at {_instant(ends_at)}." if ends_at else ""
     return Text(
         f"{what} on {group}: started",
-        _paragraph([f"The update of {_targets(targets_total)} begins now, with a backup of each.", window]),
+        _paragraph([f"The update of {targets(targets_total)} begins now, with a backup of each.", window]),
     )
 
 
@@ -58,8 +59,8 @@ def ended(what: str, group: str, results: tuple[TargetResult, ...]) -> Text:
         f"{what} on {group}: done",
         _paragraph(
             [
-                f"The version is in effect on {_targets(len(results))} and the checks passed to the end.",
-                f"Restarted: {_names(restarted)}." if restarted else "",
+                f"The version is in effect on {targets(len(results))} and the checks passed to the end.",
+                f"Restarted: {names(restarted)}." if restarted else "",
             ]
         ),
     )
@@ -70,7 +71,7 @@ def rolled_back(what: str, group: str, results: tuple[TargetResult, ...]) -> Tex
     notes = [f"{result.target_id}: {note}" for result in results for note in result.notes][:20]
     return Text(
         f"{what} on {group}: rolled back",
-        _paragraph([f"As before, with passing checks: {_targets(len(results))}.", *notes]),
+        _paragraph([f"As before, with passing checks: {targets(len(results))}.", *notes]),
     )
 
 
@@ -87,6 +88,22 @@ def needs_person(news: UpdateNews, error: str) -> Text:
     )
 
 
+def completed(news: UpdateNews) -> Text:
+    """Every wave of an update is verified."""
+    return Text(
+        f"{about(news)}: completed",
+        _paragraph([f"All {news.waves_total} waves are verified, on {names(news.groups)}."]),
+    )
+
+
+def gave_up(news: UpdateNews, error: str) -> Text:
+    """An update ended without success."""
+    return Text(
+        f"{about(news)}: failed",
+        _paragraph([error, f"It will not go on by itself. Try again: patchline update retry {news.id}"]),
+    )
+
+
 def awaiting_approval(news: UpdateNews) -> Text:
     """A plan waits for a person."""
     what = _what(news.component, news.to_version)
@@ -95,7 +112,7 @@ def awaiting_approval(news: UpdateNews) -> Text:
         _paragraph(
             [
                 f"{what} passed its test and waits for approval: {news.approval}.",
-                f"It concerns {_names(list(news.groups))}.",
+                f"It concerns {names(news.groups)}.",
                 *_contents(news),
                 f"Approve: patchline update approve {news.id} --as NAME --reason TEXT",
             ]
@@ -117,17 +134,22 @@ def retracted(what: str, reason: str, installed_on: list[str], group: str) -> Te
     """A version was withdrawn by its vendor, and is installed."""
     return Text(
         f"{what} on {group}: withdrawn by its vendor",
-        _paragraph([f"The vendor says: {reason}", f"It is installed on {_names(installed_on)}."]),
+        _paragraph([f"The vendor says: {reason}", f"It is installed on {names(installed_on)}."]),
     )
 
 
-def late(about_at: datetime | None, now: datetime, *, tolerance: timedelta) -> str:
-    """A first line for a notice that comes after the time it announces; empty if it does not."""
-    if about_at is None or now <= about_at + tolerance:
+def late(about_at: datetime, now: datetime, *, tolerance: timedelta) -> str:
+    """A first line for a notice that comes after the time it is about; empty if it does not."""
+    if now <= about_at + tolerance:
         return ""
     return (
         f"This notice is late: it was for {_instant(about_at)}, and Patchline could not send it before.\n\n"
     )
+
+
+def about(news: UpdateNews) -> str:
+    """The update as people call it."""
+    return _what(news.component, news.to_version)
 
 
 def subject_of(component: str, version: str) -> str:
@@ -147,7 +169,7 @@ def _held(held: Held | None) -> str:
 
 def _contents(news: UpdateNews) -> list[str]:
     return [
-        f"It fixes {_names(list(news.advisories))}." if news.advisories else "",
+        f"It fixes {names(news.advisories)}." if news.advisories else "",
         f"Release notes: {news.notes_url}" if news.notes_url else "",
     ]
 
@@ -159,13 +181,15 @@ def _downtime(expected: timedelta | None) -> str:
     return f"Expect a restart; each target may be away for up to {minutes} min."
 
 
-def _targets(total: int) -> str:
+def targets(total: int) -> str:
+    """``1 target``, ``2 targets``."""
     return "1 target" if total == 1 else f"{total} targets"
 
 
-def _names(names: list[str]) -> str:
-    shown = ", ".join(names[:10])
-    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
+def names(all_names: Sequence[str]) -> str:
+    """``a, b``; what is more than ten is counted."""
+    shown = ", ".join(all_names[:10])
+    return f"{shown} and {len(all_names) - 10} more" if len(all_names) > 10 else shown
 
 
 def _when(at: datetime | None) -> str:
