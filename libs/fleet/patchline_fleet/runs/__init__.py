@@ -12,7 +12,8 @@ from patchline_fleet.runs.documents import (
     window_is_over,
 )
 from patchline_fleet.runs.fit import ROOM, end_of, fit, fit_by, size
-from patchline_fleet.runs.steps import Lap, Step, WaveRuns, is_stopped
+from patchline_fleet.runs.lap import Lap
+from patchline_fleet.runs.steps import Step, WaveRuns, is_stopped
 
 __all__ = [
     "FAILURES",
