@@ -52,13 +52,14 @@ class FakeDriver:
 class World(ServiceHarness):
     """The service with a fleet file and a driver that the test holds."""
 
-    def __init__(self, tmp_path, fleet_every=timedelta(seconds=2)):
+    def __init__(self, tmp_path, fleet_every=timedelta(seconds=2), tolerate_errors=False):
         self.file = tmp_path / "fleet.yaml"
         self.driver = FakeDriver()
         drivers = Drivers({"sim": lambda: self.driver})
         super().__init__(
             service,
             tmp_path=tmp_path,
+            tolerate_errors=tolerate_errors,
             settings=Settings(dir=tmp_path, fleet=self.file, fleet_every=fleet_every),
             resources={
                 FleetSource: FleetSource(self.file),

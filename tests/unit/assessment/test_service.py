@@ -1,7 +1,11 @@
 from datetime import timedelta
 
+from patchline_assessment import assessing, looking
 from patchline_assessment.fleet import FLEET, Fleet
+from patchline_assessment.service import service
 from patchline_assessment.update import KnownUpdate
+from patchline_kit.unit import Unit
+from patchline_schemas.examples import examples
 from patchline_schemas.feeds import Advisory, AdvisoryPublished, AffectedRange, UpdateRetracted
 from patchline_schemas.fleet import (
     FleetFileRead,
@@ -393,3 +397,42 @@ async def test_a_large_fleet_is_assessed_in_pages_and_survives_a_crash(make_worl
         await world.restart()
         known = await world.document(KnownUpdate, update)
         assert (known.revision, known.telling) == (1, False)
+
+
+async def test_an_assessment_cut_off_between_two_pages_is_told_anew_and_whole(make_world, monkeypatch):
+    world = make_world(tolerate_errors=True)
+    fleet = {f"t{number:04}": "shop" for number in range(6)}
+    world.fleet(fleet)
+    for target in fleet:
+        world.has(target, jinja2="3.1.2")
+    monkeypatch.setattr(assessing, "PAGE_TARGETS", 2)
+    monkeypatch.setattr(looking, "PAGES_AT_ONCE", 1)
+    async with world:
+        await world.ready()
+        checkpoint = Unit.checkpoint
+
+        async def cut_off(unit):
+            await checkpoint(unit)
+            monkeypatch.setattr(Unit, "checkpoint", checkpoint)
+            raise ConnectionError("the power went")
+
+        monkeypatch.setattr(Unit, "checkpoint", cut_off)
+        update = await world.update()
+        assert [event.page for event in world.published(UpdateAssessed)] == [1]
+        await world.advance(timedelta(seconds=30))
+        head, targets = world.said(update)
+        assert (head.revision, head.pages, len(targets)) == (2, 3, 6)
+
+
+async def test_every_example_of_what_is_consumed_is_handled(make_world):
+    world = make_world()
+    world.fleet(TWO)
+    async with world:
+        await world.ready()
+        for kind, pair in examples().items():
+            if kind in service.events:
+                for event in pair:
+                    await world.publish(event)
+                    await world.settle()
+        assert world.dead_letters() == []
+        assert await world.parked() == []

@@ -6,6 +6,7 @@ from patchline_feeds.publications import KnownUpdate, Refusal
 from patchline_feeds.service import service
 from patchline_feeds.settings import Settings
 from patchline_kit.testing import ServiceHarness
+from patchline_schemas.examples import examples
 from patchline_schemas.feeds import AdvisoryPublished, UpdatePublished, UpdateRetracted
 from patchline_schemas.requests import RequestAccepted, RequestRefused, RequestSubmitted
 
@@ -147,4 +148,11 @@ async def test_a_redelivered_request_is_answered_once(feeds):
         await feeds.settle()
     assert answers(feeds) == ["accepted"]
     assert len(feeds.published(UpdatePublished)) == 1
-    await hand_in(feeds, {**ITEM, "version": "?"})
+
+
+async def test_every_example_of_a_request_is_handled(feeds):
+    for event in examples()[RequestSubmitted]:
+        await feeds.publish(event)
+        await feeds.settle()
+    assert feeds.dead_letters() == []
+    assert len(feeds.published(RequestRefused)) == 1
