@@ -7,6 +7,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
+START = b"Notice: "
 END = b"\n.\n"
 """Closes an entry: a line with a single dot."""
 LOOK_BACK_BYTES = 1 << 20
@@ -19,6 +20,7 @@ def append_once(path: Path, notice_id: str, at: datetime, subject: str, body: st
     An entry that a crash cut off is removed first. Raises :class:`OSError` with the path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    new = not path.exists()
     with path.open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         size = file.seek(0, os.SEEK_END)
@@ -30,14 +32,27 @@ def append_once(path: Path, notice_id: str, at: datetime, subject: str, body: st
             file.truncate(start + len(whole))
         if _header(notice_id) in whole:
             return False
+        if whole and not whole.endswith(b"\n"):
+            file.write(b"\n")
         file.write(_entry(notice_id, at, subject, body))
         file.flush()
         os.fsync(file.fileno())
+    if new:
+        _keep_name(path)
     return True
 
 
+def _keep_name(path: Path) -> None:
+    """Make a new file's entry in its folder durable too."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def _header(notice_id: str) -> bytes:
-    return f"Notice: {notice_id}\n".encode()
+    return START + f"{notice_id}\n".encode()
 
 
 def _entry(notice_id: str, at: datetime, subject: str, body: str) -> bytes:
@@ -47,8 +62,11 @@ def _entry(notice_id: str, at: datetime, subject: str, body: str) -> bytes:
 
 
 def _without_cut_off_entry(tail: bytes) -> bytes:
+    """The file's end up to the last entry that is whole; what others have written there stays."""
     end = tail.rfind(END)
-    rest = tail[end + len(END) :] if end >= 0 else tail
-    if rest.startswith(b"Notice: ") or (rest and b"Notice: ".startswith(rest)):
-        return tail[: len(tail) - len(rest)]
-    return tail
+    whole = end + len(END) if end >= 0 else 0
+    rest = tail[whole:]
+    if rest.startswith(START) or (rest and START.startswith(rest)):
+        return tail[:whole]
+    begins = rest.find(b"\n" + START)
+    return tail if begins < 0 else tail[: whole + begins + 1]

@@ -1,16 +1,27 @@
+import asyncio
 from datetime import timedelta
 
 import pytest
 from icalendar import Calendar
 
 from patchline_communication.courier import Courier, NotDelivered
+from patchline_communication.documents import Notice
 from patchline_communication.service import service
 from patchline_communication.settings import Settings
 from patchline_kit.testing import ServiceHarness
 from patchline_schemas.examples import examples
-from patchline_schemas.fleet import Group, GroupRegistered, Policies
+from patchline_schemas.fleet import Group, GroupRegistered, Policies, Target, TargetRegistered
 from patchline_schemas.notices import NoticeFailed, NoticeSent
-from patchline_schemas.updates import UpdatePlanned, UpdateProgressed
+from patchline_schemas.updates import (
+    RetractionAssessed,
+    UpdateAssessed,
+    UpdateCompleted,
+    UpdateFailed,
+    UpdateOverdue,
+    UpdatePlanned,
+    UpdateProgressed,
+    UpdateTestFailed,
+)
 from patchline_schemas.waves import WaveCancelled, WaveDue, WavePlanned, WaveVerificationFailed
 
 PLANNED = examples()[WavePlanned].usual
@@ -24,8 +35,15 @@ class Post:
     def __init__(self, failures=0):
         self.failures = failures
         self.letters = []
+        self.hang = False
+        self.asked = asyncio.Event()
+        self.tried = []
 
     async def deliver(self, contact, letter):
+        self.tried.append(letter.notice_id)
+        self.asked.set()
+        if self.hang:
+            await asyncio.Event().wait()
         if self.failures:
             self.failures -= 1
             raise NotDelivered("no answer")
@@ -156,3 +174,118 @@ async def test_notices_wait_for_the_group_to_be_known(harness, post):
     await register(harness)
     await harness.settle()
     assert len(post.letters) == 1
+
+
+async def test_completion_is_told_where_there_was_more_than_one_wave(harness, post):
+    await register(harness)
+    await harness.publish(examples()[UpdateCompleted].usual)
+    await harness.settle()
+    assert post.letters == []
+    two = UPDATE.model_copy(update={"revision": 2, "waves": UPDATE.waves * 2})
+    await harness.publish(two)
+    await harness.publish(examples()[UpdateCompleted].edge)
+    await harness.settle()
+    [(_, letter)] = post.letters
+    assert letter.subject == "jinja2 3.1.6: completed"
+
+
+async def test_a_failed_update_is_told_once_though_its_test_failed_before(harness, post):
+    await register(harness)
+    await harness.publish(examples()[UpdateTestFailed].usual)
+    await harness.settle()
+    await harness.publish(examples()[UpdateFailed].usual)
+    await harness.settle()
+    [(_, letter)] = post.letters
+    assert letter.subject == "jinja2 3.1.6 on a copy: failed"
+
+
+async def test_an_update_that_gave_up_is_told_with_the_command_that_tries_again(harness, post):
+    await register(harness)
+    await harness.publish(examples()[UpdateFailed].usual)
+    await harness.settle()
+    [(_, letter)] = post.letters
+    assert f"patchline update retry {UPDATE.update_id}" in letter.body
+
+
+async def test_an_update_without_a_plan_is_told_to_the_groups_that_it_affects(harness, post):
+    group = Group(name="intranet", criticality="low", contacts=("file:a.log",))
+    await harness.publish(GroupRegistered(revision=1, group=group))
+    await harness.publish(examples()[UpdateAssessed].usual)
+    await harness.publish(examples()[UpdateOverdue].usual)
+    await harness.settle()
+    [(_, letter)] = post.letters
+    assert letter.subject == "jinja2 3.1.6: overdue"
+
+
+async def test_a_withdrawn_version_is_told_where_it_is_installed(harness, post):
+    await register(harness)
+    target = Target(id="wiki", group="intranet", driver="sim")
+    await harness.publish(TargetRegistered(revision=1, target=target))
+    await harness.publish(examples()[RetractionAssessed].usual)
+    await harness.publish(examples()[RetractionAssessed].edge)
+    await harness.settle()
+    [(_, letter)] = post.letters
+    assert "It is installed on wiki." in letter.body
+
+
+async def test_a_contact_that_left_the_fleet_file_is_told_no_more(harness, post):
+    post.failures = 1
+    await register(harness)
+    await harness.publish(PLANNED)
+    await harness.settle()
+    other = Group(name="intranet", criticality="low", contacts=("file:b.log",))
+    await harness.publish(GroupRegistered(revision=2, group=other))
+    await harness.advance(timedelta(minutes=5))
+    assert post.letters == []
+    assert harness.published(NoticeSent) == harness.published(NoticeFailed) == []
+
+
+async def test_a_notice_that_comes_after_the_time_it_announces_says_so(harness, post):
+    await register(harness)
+    begun = harness.clock.now() - timedelta(hours=2)
+    await harness.publish(PLANNED.model_copy(update={"starts_at": begun}))
+    await harness.settle()
+    [(_, letter)] = post.letters
+    assert letter.body.startswith("This notice is late: it was for 2026-01-05 10:00 UTC")
+
+
+async def test_a_wave_that_loses_its_window_is_cancelled_in_the_calendar(harness, tmp_path):
+    await register(harness)
+    await harness.publish(PLANNED)
+    await harness.settle()
+    await harness.publish(PLANNED.model_copy(update={"starts_at": None, "ends_at": None}))
+    await harness.settle()
+    event = calendar(tmp_path)
+    assert (event["status"], event.decoded("dtstart")) == ("CANCELLED", PLANNED.starts_at)
+
+
+async def test_nothing_but_the_groups_document_holds_a_contacts_secrets(harness, post, tmp_path):
+    post.failures = 1
+    await register(harness, SECRET)
+    await harness.publish(PLANNED)
+    await harness.settle()
+    assert all("s3cret" not in notice.model_dump_json() for notice in await harness.documents(Notice))
+    await harness.advance(timedelta(minutes=5))
+    assert [contact for contact, _ in post.letters] == [SECRET]
+    [sent] = harness.published(NoticeSent)
+    assert sent.contact == "json://example.org/…"
+
+
+async def test_a_notice_that_was_cut_off_while_being_sent_is_sent_again_under_the_same_id(harness, post):
+    await register(harness)
+    post.hang = True
+    await harness.publish(PLANNED)
+    await asyncio.wait_for(post.asked.wait(), 10)
+    post.hang = False
+    await harness.restart()
+    await harness.settle()
+    assert {letter.notice_id for _, letter in post.letters} == set(post.tried)
+    assert len(harness.published(NoticeSent)) == 1
+
+
+async def test_every_example_can_be_read(harness):
+    for pair in examples().values():
+        for event in pair:
+            await harness.publish(event)
+    await harness.settle()
+    assert harness.dead_letters() == []
