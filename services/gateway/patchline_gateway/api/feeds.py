@@ -18,8 +18,24 @@ from patchline_kit.context import ServiceHandle
 from patchline_schemas.feed_items import FeedItem, FeedItemsError, Publication, Retraction, parse_items
 from patchline_schemas.requests import RequestSubmitted
 
-_SHAPES: tuple[type[FeedItem], ...] = (Publication, Retraction)
-_ITEM: dict[str, Any] = {"oneOf": [shape.model_json_schema() for shape in _SHAPES]}
+
+def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """A JSON Schema without references: inside an OpenAPI document they would point nowhere."""
+    if isinstance(schema, list):
+        return [_inlined(part, definitions) for part in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {name: _inlined(part, definitions) for name, part in schema.items() if name != "$defs"}
+
+
+def _schema_of(shape: type[FeedItem]) -> Any:
+    schema = shape.model_json_schema()
+    return _inlined(schema, schema.get("$defs", {}))
+
+
+_ITEM: dict[str, Any] = {"oneOf": [_schema_of(Publication), _schema_of(Retraction)]}
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
