@@ -17,8 +17,7 @@ from patchline_assessment.inventory import (
     retry_after,
     size_of,
 )
-from patchline_assessment.messages import Change, TargetsAnswered
-from patchline_assessment.sweep import SWEEP
+from patchline_assessment.messages import Change, KnowledgeChange
 from patchline_fleet.driver import Busy, DriverError
 from patchline_fleet.driver import Inventory as Answer
 from patchline_fleet.drivers import Drivers
@@ -99,7 +98,7 @@ def _note_answer(inventory: Inventory, answer: Answer, ctx: Context) -> None:
     ctx.emit(report(inventory))
     if not was_known:
         ctx.send(Change(to=inventory.id, whole=True))
-        ctx.send(TargetsAnswered(to=SWEEP))
+        ctx.send(KnowledgeChange(to=inventory.id))
     elif difference:
         ctx.send(Change(to=inventory.id, before=difference))
 
@@ -117,7 +116,7 @@ def _note_failure(inventory: Inventory, reason: str, ctx: Context) -> None:
     never_asked = inventory.state == "awaited"
     if never_asked or (inventory.state == "known" and inventory.failures >= FAILURES_TO_UNKNOWN):
         inventory.state = "unknown"
-        ctx.send(TargetsAnswered(to=SWEEP, settled_too=never_asked))
+        ctx.send(KnowledgeChange(to=inventory.id, settled_too=never_asked))
 
 
 def _fits(answer: Answer) -> None:

@@ -64,11 +64,17 @@ class Change(Message):
     """Nothing was known before, or all of it is to be looked at again: everything installed now is news."""
 
 
-class TargetsAnswered(Message):
-    """To the sweep: what is known of a target has become unknown, or the other way round."""
+class KnowledgeChange(Message):
+    """To an inventory itself, once it is stored: it has become known or unknown what the target has."""
 
     settled_too: bool = False
     """Whether it concerns updates, too, that no target was known to need."""
+
+
+class Gather(Message):
+    """To the sweep: such a change, for the updates that it concerns."""
+
+    settled_too: bool = False
 
 
 class Reassess(Message):

@@ -15,11 +15,12 @@ from patchline_assessment.messages import (
     Change,
     Drop,
     EveryoneTold,
+    Gather,
+    KnowledgeChange,
     Reassess,
     RegisterGroup,
     RegisterTarget,
     RemoveTarget,
-    TargetsAnswered,
 )
 from patchline_assessment.settings import Settings
 from patchline_assessment.sweep import SWEEP, Sweep
@@ -183,8 +184,15 @@ async def look_up(message: Change, ctx: Context) -> None:
         ctx.send(Reassess(to=update_id))
 
 
-@service.on(TargetsAnswered)
-async def gather(message: TargetsAnswered, ctx: Context) -> None:
+@service.on(KnowledgeChange)
+async def call_sweep(message: KnowledgeChange, ctx: Context) -> None:
+    """Have updates assessed again for which unknown targets count."""
+    await ctx.require(Inventory, message.to)
+    await sweep.call(message.settled_too, ctx)
+
+
+@service.on(Gather)
+async def gather(message: Gather, ctx: Context) -> None:
     """Gather such news for a moment: at a start it comes from every target."""
     news = await ctx.load(Sweep, SWEEP) or ctx.create(Sweep(id=SWEEP, wake_priority=UpdatesFirst))
     sweep.gather(news, message, ctx.now, ctx.setting(Settings).assessment_delay)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from patchline_assessment.messages import Reassess, TargetsAnswered
+from patchline_assessment.messages import Gather, Reassess
 from patchline_assessment.settings import Settings
 from patchline_assessment.update import UNSETTLED, KnownUpdate
 from patchline_kit.context import Context
@@ -38,7 +38,19 @@ async def tell_updates(tag: str | None, after: str, ctx: Context) -> str | None:
     return page[-1].id if len(page) == BLOCK else None
 
 
-def gather(sweep: Sweep, message: TargetsAnswered, now: datetime, delay: timedelta) -> None:
+async def call(settled_too: bool, ctx: Context) -> None:
+    """Have updates told, unless there are none, or a sweep that has not begun yet will do it anyway.
+
+    Called after the change is stored: a sweep that begins from now on sees it.
+    """
+    if not await ctx.count(KnownUpdate, None if settled_too else UNSETTLED):
+        return
+    waiting = await ctx.read(Sweep, SWEEP)
+    if waiting is None or not waiting.news or (settled_too and not waiting.settled_too):
+        ctx.send(Gather(to=SWEEP, settled_too=settled_too))
+
+
+def gather(sweep: Sweep, message: Gather, now: datetime, delay: timedelta) -> None:
     """Add a piece of news. What comes while updates are told is told after it, from the first one on."""
     sweep.settled_too |= message.settled_too
     sweep.news = True

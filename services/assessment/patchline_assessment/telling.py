@@ -13,12 +13,11 @@ from patchline_assessment.messages import (
     Change,
     Drop,
     EveryoneTold,
+    KnowledgeChange,
     RegisterGroup,
     RegisterTarget,
     RemoveTarget,
-    TargetsAnswered,
 )
-from patchline_assessment.sweep import SWEEP
 from patchline_fleet.fleetfile import FleetFile
 from patchline_kit.context import Context
 from patchline_schemas.fleet import (
@@ -123,7 +122,7 @@ def renew(inventory: Inventory | None, message: Ask, ctx: Context) -> None:
     elif moved and inventory.state == "known":
         ctx.send(Change(to=inventory.id, whole=True))
     elif moved:
-        ctx.send(TargetsAnswered(to=SWEEP))
+        ctx.send(KnowledgeChange(to=inventory.id))
     inventory.wake_at, inventory.wake_priority = ctx.now, NEW_TARGET
 
 
@@ -135,7 +134,7 @@ def drop(inventory: Inventory | None, message: Drop, ctx: Context) -> None:
     if inventory.state == "known":
         ctx.send(Change(to=inventory.id, before=inventory.packages))
     else:
-        ctx.send(TargetsAnswered(to=SWEEP))
+        ctx.send(KnowledgeChange(to=inventory.id))
     inventory.packages = {}
 
 
