@@ -10,6 +10,9 @@ from patchline_communication.documents import UpdateNews, WaveNews
 from patchline_schemas.updates import Held
 from patchline_schemas.waves import TargetResult
 
+MOST_LINES = 8
+"""Lines of a tool's output in a notice; the report has more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
@@ -77,14 +80,14 @@ def rolled_back(what: str, group: str, results: tuple[TargetResult, ...]) -> Tex
 
 def failed(what: str, where: str, error: str, next_step: str) -> Text:
     """A step failed."""
-    return Text(f"{what} on {where}: failed", _paragraph([error, next_step]))
+    return Text(f"{what} on {where}: failed", _paragraph([next_step, *_words(error)]))
 
 
 def needs_person(news: UpdateNews, error: str) -> Text:
     """Nothing goes on without a person."""
     return Text(
         f"{_what(news.component, news.to_version)}: a person is needed",
-        _paragraph([error, f"See what to do: patchline explain {news.id}"]),
+        _paragraph([f"See what to do: patchline explain {news.id}", *_words(error)]),
     )
 
 
@@ -100,7 +103,9 @@ def gave_up(news: UpdateNews, error: str) -> Text:
     """An update ended without success."""
     return Text(
         f"{about(news)}: failed",
-        _paragraph([error, f"It will not go on by itself. Try again: patchline update retry {news.id}"]),
+        _paragraph(
+            [f"It will not go on by itself. Try again: patchline update retry {news.id}", *_words(error)]
+        ),
     )
 
 
@@ -190,6 +195,12 @@ def names(all_names: Sequence[str]) -> str:
     """``a, b``; what is more than ten is counted."""
     shown = ", ".join(all_names[:10])
     return f"{shown} and {len(all_names) - 10} more" if len(all_names) > 10 else shown
+
+
+def _words(error: str) -> list[str]:
+    """A tool's own words; of long ones the end, since tools say the reason last."""
+    lines = error.strip().splitlines()
+    return ["…", *lines[-MOST_LINES:]] if len(lines) > MOST_LINES else lines
 
 
 def _when(at: datetime | None) -> str:

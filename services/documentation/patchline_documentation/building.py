@@ -117,7 +117,7 @@ def build_report(
 def _story(
     facts: Sequence[Fact], end: Fact, ending: Ending, ran: Rollout, found: tuple[IssueLine, ...]
 ) -> Story:
-    assessed = _last(facts, updates.UpdateAssessed)
+    assessed = _assessed(facts)
     tested = _last(facts, updates.UpdateTestFailed)
     published = _last(facts, feeds.UpdatePublished)
     due_at = getattr(ending, "due_at", None) or (assessed.due_at if assessed else None)
@@ -143,6 +143,12 @@ def _story(
 
 def _last(facts: Sequence[Fact], kind: type[E]) -> E | None:
     return next((fact.event for fact in reversed(facts) if isinstance(fact.event, kind)), None)
+
+
+def _assessed(facts: Sequence[Fact]) -> updates.UpdateAssessed | None:
+    """The assessment that found most to do: later ones of the round find what is done already."""
+    found = [fact.event for fact in facts if isinstance(fact.event, updates.UpdateAssessed)]
+    return max(reversed(found), key=lambda event: event.affected_total, default=None)
 
 
 def _tested(facts: Sequence[Fact]) -> updates.UpdateTested | updates.UpdateTestFailed | None:

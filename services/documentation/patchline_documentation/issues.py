@@ -161,11 +161,12 @@ def _words(
     | waves.WaveVerificationFailed
     | waves.WaveRollbackFailed,
 ) -> str:
-    """The tool's own words: those of the first failed target, where they say more than the event's error."""
-    own = _first_error(event.results)
-    if own is None or own in event.error:
-        return event.error
-    return own if event.error in own else f"{event.error}\n{own}"
+    """The tool's own words: the event's, and those of the first failed target that are not among them."""
+    lines = event.error.splitlines()
+    for line in (_first_error(event.results) or "").splitlines():
+        if not any(line.strip() in known for known in lines):
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def _first_error(results: Sequence[waves.TargetResult]) -> str | None:

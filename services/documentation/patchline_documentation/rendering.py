@@ -13,7 +13,7 @@ from typing import Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from patchline_documentation.report import Report, TargetLine
-from patchline_documentation.wording import length, moment, package_name, size
+from patchline_documentation.wording import length, moment, package_name, sentence, size
 from patchline_schemas.updates import Report as ReportFile
 
 Format = Literal["html", "md", "json"]
@@ -85,6 +85,7 @@ def _environment(*, html: bool) -> Environment:
         "length_of": length,
         "size": size,
         "package": package_name,
+        "sentence": sentence,
         "words": _words,
         "md": _md,
         "cell": _cell,

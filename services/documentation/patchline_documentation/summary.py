@@ -177,7 +177,7 @@ def _verified(started: Sequence[WaveLine]) -> str:
 def _ending(story: Story) -> str:
     ending = story.ending
     match ending:
-        case updates.UpdateFailed():
+        case updates.UpdateFailed() if story.test_error is None:
             return f"The round ended as failed: {_last_line(ending.error)}"
         case updates.UpdateCancelled():
             instead = f"; {ending.superseded_by} takes its place" if ending.superseded_by else ""

@@ -132,3 +132,24 @@ def test_durations_are_said_in_two_units():
 
     assert length(timedelta(days=3, hours=4, minutes=5)) == "3 days 4 hours"
     assert length(timedelta(seconds=1)) == "1 second"
+
+
+def test_an_assessment_made_while_targets_get_done_does_not_lower_the_need(life):
+    life.published()
+    assessed = life.ledger.facts[-1].event
+    life.deployed()
+    done = {"affected_total": 0, "urgency": None, "due_at": None}
+    life.ledger.keep(assessed.model_copy(update=done), cause=life.last)
+    life.verified()
+    life.completed()
+    said = report(life)
+    assert (said.affected_total, said.urgency) == (2, "out-of-cycle")
+
+
+def test_a_targets_words_are_not_repeated_where_the_event_says_them(life):
+    life.published()
+    life.deployed()
+    life.rolled_back(error="wiki: GET /health answered 503\nKeyError: 'sub'")
+    life.failed("wiki answers 503")
+    (issue,) = report(life).issues
+    assert issue.output.splitlines() == ["wiki: GET /health answered 503", "KeyError: 'sub'"]
