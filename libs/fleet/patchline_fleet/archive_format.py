@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import zstandard
 
@@ -60,8 +60,9 @@ def pack(folder: Path, into: IO[bytes], *, stop: threading.Event) -> tuple[str, 
     """Write the archive of ``folder``; its SHA-256 and size. Raises :class:`Stopped` or :class:`OSError`."""
     manifest = take_inventory(folder)
     sink = _Hashing(into, stop)
+    compressor = zstandard.ZstdCompressor(level=LEVEL)
     with (
-        zstandard.ZstdCompressor(level=LEVEL).stream_writer(sink, closefd=False) as compressed,
+        compressor.stream_writer(cast(IO[bytes], sink), closefd=False) as compressed,
         tarfile.open(mode="w|", fileobj=compressed, format=tarfile.PAX_FORMAT) as tar,
     ):
         content = json.dumps({"format": FORMAT, **asdict(manifest)}, separators=(",", ":")).encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,17 @@ def sha256_of(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder byte by byte, links as links. Raises the first :class:`OSError` as it is."""
+    target.mkdir(parents=True, exist_ok=True)
+    for entry in sorted(source.iterdir()):
+        if entry.is_symlink() or entry.is_file():
+            shutil.copy2(entry, target / entry.name, follow_symlinks=False)
+        elif entry.is_dir():
+            copy_tree(entry, target / entry.name)
+    shutil.copystat(source, target)
 
 
 def walk(folder: Path, *, without: frozenset[str] = frozenset()) -> Iterator[Path]:

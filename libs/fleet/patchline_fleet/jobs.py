@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -23,7 +24,6 @@ GRACE = 3.0
 """Seconds that a stopped job has to stop its own commands."""
 HIDDEN = ("PATCHLINE_", "PYTHON", "OTEL_")
 """Variables that a target's commands must not see: our secrets, and what would lead their Python astray."""
-MISUSED = 2
 
 Job = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -66,10 +66,19 @@ def serve(jobs: Mapping[str, Job]) -> None:
     except DriverError as error:
         answer = {"error": type(error).__name__, "text": str(error)}
     except OSError as error:
-        kind = NotEnoughSpace if error.errno in (28, 122) else DriverError  # ENOSPC, EDQUOT
-        where = f" ({error.filename})" if error.filename else ""
-        answer = {"error": kind.__name__, "text": f"{error.strerror or error}{where}"}
+        answer = {"error": _kind_of(error).__name__, "text": _words_of(error)}
     json.dump(answer, sys.stdout)
+
+
+def _kind_of(error: OSError) -> type[DriverError]:
+    return NotEnoughSpace if error.errno in (errno.ENOSPC, errno.EDQUOT) else DriverError
+
+
+def _words_of(error: OSError) -> str:
+    places = [str(name) for name in (error.filename, error.filename2) if name]
+    where = f" ({' -> '.join(places)})" if places else ""
+    fix = "; make room and try again" if _kind_of(error) is NotEnoughSpace else ""
+    return f"{error.strerror or error}{where}{fix}"
 
 
 def clean_environment() -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from patchline_fleet import supervised
 from patchline_fleet.errors import DriverError, NotEnoughSpace
-from patchline_fleet.files import walk
+from patchline_fleet.files import copy_tree, walk
 from patchline_fleet.venv_app.applylog import refuse_half_changed
 from patchline_fleet.venv_app.environment import Distribution, Environment, look
 from patchline_fleet.venv_app.lock import shared
@@ -180,7 +180,7 @@ def copy_kept(source: Path, target: Path) -> None:
     if source.is_symlink() or source.is_file():
         shutil.copy2(source, target, follow_symlinks=False)
     else:
-        shutil.copytree(source, target, symlinks=True)
+        copy_tree(source, target)
 
 
 def _copy_live_file(source: Path, target: Path) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from patchline_fleet.files import copy_tree
 from patchline_fleet.venv_app.applylog import refuse_half_changed
 from patchline_fleet.venv_app.backup import copy_live
 from patchline_fleet.venv_app.environment import Environment, look
@@ -59,7 +59,7 @@ def make_replica(original: Place, workspace: Path, *, wait: float) -> Replica:
         refuse_half_changed(original.folder, original.state)
         look(original.environment, folder=original.folder).must_be_whole()
         copy_live(original.folder, folder, passed_over=lambda path: _left_out(path, original))
-        shutil.copytree(original.environment, environment, symlinks=True)
+        copy_tree(original.environment, environment)
     for path in _files_that_name_paths(copy.environment):
         _rewrite(path, copy)
     return copy
