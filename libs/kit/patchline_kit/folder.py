@@ -6,9 +6,11 @@ import errno
 import fcntl
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 LOCK_FILE = "patchline.lock"
+LOCK_FOLDER = "locks"
 NAME_FILE = "patchline.id"
 
 
@@ -17,37 +19,50 @@ class FolderTaken(Exception):
 
 
 class FolderLock:
-    """A hold on a state folder, given back by :meth:`release` or by the end of the process.
+    """A hold on ``services`` in a state folder, given back by :meth:`release` or by the end of the process.
 
-    With ``alone`` nobody else may hold it: so a whole Patchline knows that it is the only one. Services in
-    processes of their own hold it together. Raises :class:`FolderTaken`, or :class:`OSError` for a folder
-    that cannot be used.
+    With ``alone`` nobody else may run any of them there, nor another whole Patchline: its services know
+    that nobody works beside them. Replicas in processes of their own hold their service together, and a
+    service that a whole Patchline does not have runs beside it. Raises :class:`FolderTaken`, or
+    :class:`OSError` for a folder that cannot be used.
     """
 
-    def __init__(self, folder: Path, *, alone: bool) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / LOCK_FILE
-        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(self._descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip()
-            os.close(self._descriptor)
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-            raise FolderTaken(
-                f"Patchline already runs on {folder.resolve()}{f' (pid {holder})' if holder else ''}."
-                " Stop it first, or choose another folder with --dir or PATCHLINE_DIR."
-            ) from None
+    def __init__(self, folder: Path, *, alone: bool, services: Sequence[str] = ()) -> None:
+        locks = folder / LOCK_FOLDER
+        locks.mkdir(parents=True, exist_ok=True)
+        self._descriptors: list[int] = []
+        paths = [locks / name for name in services]
         if alone:
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+            paths.insert(0, folder / LOCK_FILE)
+        try:
+            for path in paths:
+                self._hold(folder, path, alone=alone)
+        except BaseException:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Let others use the folder."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+    def _hold(self, folder: Path, path: Path, *, alone: bool) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._descriptors.append(descriptor)
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+            what = "Patchline" if path.name == LOCK_FILE else f"Patchline's service {path.name}"
+            raise FolderTaken(
+                f"{what} already runs on {folder.resolve()}{f' (pid {holder})' if holder else ''}."
+                " Stop it first, or choose another folder with --dir or PATCHLINE_DIR."
+            ) from None
+        if alone:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
 
 def name_of(folder: Path) -> str:

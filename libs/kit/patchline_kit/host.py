@@ -153,7 +153,8 @@ class Host:
                 "PATCHLINE_MONGO is set, and this Patchline keeps documents in SQLite only: unset it"
             )
         try:
-            lock = FolderLock(settings.dir, alone=self._alone)
+            names = [service.name for service in self._services]
+            lock = FolderLock(settings.dir, alone=self._alone, services=names)
         except OSError as error:
             raise HostError(f"the state folder {settings.dir} cannot be used: {error.strerror}") from error
         self._exits.callback(lock.release)

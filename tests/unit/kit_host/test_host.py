@@ -85,12 +85,20 @@ async def test_a_second_patchline_on_the_folder_is_refused_and_told_who_has_it(t
 
 
 async def test_services_in_processes_of_their_own_share_the_folder(tmp_path: Path):
-    one, two = FolderLock(tmp_path, alone=False), FolderLock(tmp_path, alone=False)
-    with pytest.raises(FolderTaken):
-        FolderLock(tmp_path, alone=True)
+    one, two = (FolderLock(tmp_path, alone=False, services=["planning"]) for _ in range(2))
+    with pytest.raises(FolderTaken, match="service planning"):
+        FolderLock(tmp_path, alone=True, services=["feeds", "planning"])
     one.release()
     two.release()
-    FolderLock(tmp_path, alone=True).release()
+    FolderLock(tmp_path, alone=True, services=["feeds", "planning"]).release()
+
+
+async def test_a_service_of_ones_own_runs_beside_a_whole_patchline(tmp_path: Path):
+    whole = FolderLock(tmp_path, alone=True, services=["feeds", "planning"])
+    FolderLock(tmp_path, alone=False, services=["diary"]).release()
+    with pytest.raises(FolderTaken, match="service planning"):
+        FolderLock(tmp_path, alone=False, services=["planning"])
+    whole.release()
 
 
 def test_a_folder_keeps_its_name(tmp_path: Path):
