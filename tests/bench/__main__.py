@@ -24,8 +24,8 @@ def main(chosen: list[str]) -> None:
         for kind in kinds():
             kit, bare = hops.measure(kind)
             print(
-                f"(b) one event through {hops.HOPS} idle services on {kind}: {kit / bare:.1f} times bare loops "
-                f"({kit * 1000:.0f} ms against {bare * 1000:.0f} ms)"
+                f"(b) one event through {hops.HOPS} idle services on {kind}: {kit / bare:.1f} times "
+                f"bare loops ({kit * 1000:.0f} ms against {bare * 1000:.0f} ms)"
             )
     if "lifecycle" in chosen:
         lifecycle.report()

@@ -66,7 +66,8 @@ def run(updates: int) -> Cost:
     """Carry ``updates`` through their life on a simulated fleet of five times as many targets."""
     with TemporaryDirectory(prefix="patchline-bench-") as name:
         folder = Path(name)
-        (folder / "fleet.yaml").write_text(GROUPS + _targets(updates))
+        fleet = folder / "fleet.yaml"
+        fleet.write_text(GROUPS + _targets(updates))
         (folder / "feed.json").write_text(json.dumps(_feed(updates)))
         port = _free_port()
         url = f"http://127.0.0.1:{port}"
@@ -106,8 +107,9 @@ def _targets(updates: int) -> str:
     lines = []
     for number in range(updates * TARGETS_PER_UPDATE):
         update, place = divmod(number, TARGETS_PER_UPDATE)
+        group = "first" if place < 3 else "second"
         lines.append(
-            f"  - {{id: sim-{number:05}, group: {'first' if place < 3 else 'second'}, driver: sim, path: sim, "
+            f"  - {{id: sim-{number:05}, group: {group}, driver: sim, path: sim, "
             f"settings: {{packages: 'pkg:generic/app-{update}@1.0.0'}}}}\n"
         )
     return "".join(lines)

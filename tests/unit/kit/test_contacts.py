@@ -1,4 +1,5 @@
 import pytest
+
 from patchline_kit.contacts import without_secrets
 
 
