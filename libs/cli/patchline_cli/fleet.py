@@ -67,7 +67,7 @@ def apply(
     except Failure as failure:
         failure.details = tuple(f"{file}:{detail.removeprefix('line ')}" for detail in failure.details)
         raise
-    changes = answer["changes"]
+    changes = answer["changes"] or session.client.get("/v1/fleet/pending")
     pending = _wait_until_registered(session, time.monotonic() + limit.total_seconds())
     if session.output.is_table:
         session.output.listing(

@@ -40,6 +40,11 @@ def jobs_of_record(service: Service, record: Received) -> list[Job]:
 
     Raises :class:`Poison` if it is no event that this service can read.
     """
+    meant_for = next(
+        (value for name, value in record.headers if name.lower() == "ce_onlyfor" and value), None
+    )
+    if meant_for is not None and meant_for != service.name.encode():
+        return []  # looked at first: a dead letter that is replayed may still be unreadable
     try:
         envelope, event = decode(record.headers, record.value)
     except EnvelopeError as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from patchline_schemas import Envelope, encode
+from patchline_schemas import Envelope, WireRecord, encode
 from patchline_schemas.dead_letters import DeadLettered, RawRecord
 from patchline_schemas.examples import examples
 from patchline_schemas.examples.shared import UPDATE, WAVE, at
@@ -190,6 +190,13 @@ async def test_a_record_that_was_too_large_to_keep_can_only_be_discarded(gateway
     path = f"/v1/dead-letters/{letter.letter_id}"
     assert (await gateway.http.post(f"{path}/replay", json={"who": "maria"})).status_code == 409
     assert (await gateway.http.post(f"{path}/discard", json={"who": "maria"})).json()["state"] == "discarded"
+
+
+async def test_a_replayed_record_that_is_still_unreadable_is_no_news_to_other_services(gateway: Any) -> None:
+    marked = WireRecord("waves.due", b"k", (("ce_onlyfor", b"backup"),), b"garbage")
+    await gateway.harness.transport.publish([marked])
+    await gateway.harness.settle()
+    assert gateway.harness.dead_letters() == []
 
 
 async def test_a_fleet_file_is_checked_whole_and_replaced_whole(gateway: Any, tmp_path: Path) -> None:
