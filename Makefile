@@ -48,8 +48,13 @@ schemas: install ## write the catalog of events into schemas/exported
 
 schemas-check: install ## fail where the exported catalog is not what the code says
 	$(BIN)/python -m patchline_kit.catalog check schemas/exported
+	$(BIN)/python -m patchline_kit.event_pages check docs/events.md
+
+docs: install ## write docs/events.md from the code and check every link
+	$(BIN)/python -m patchline_kit.event_pages write docs/events.md
+	$(PYTEST) -q tests/unit/docs/test_links.py
 
 clean: ## remove .venv and all that was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo
 
-.PHONY: help install demo test test-long bench lint types schemas schemas-check clean
+.PHONY: help install demo test test-long bench lint types schemas schemas-check docs clean

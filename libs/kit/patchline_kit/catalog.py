@@ -17,6 +17,7 @@ from typing import Any
 from patchline_kit.service import Service
 from patchline_schemas import Event, event_types
 from patchline_schemas.compatibility import breaks
+from patchline_schemas.dead_letters import DeadLettered
 from patchline_schemas.examples import examples
 
 ASYNCAPI_VERSION = "3.0.0"
@@ -66,8 +67,8 @@ def schema_of(kind: type[Event]) -> dict[str, Any]:
 
 
 def producers(kind: type[Event], of: Iterable[Service]) -> list[str]:
-    """Names of the services that publish ``kind``."""
-    return [service.name for service in of if kind in service.emits]
+    """Names of the services that publish ``kind``. Any service may give up a record."""
+    return [service.name for service in of if kind in service.emits or kind is DeadLettered]
 
 
 def consumers(kind: type[Event], of: Iterable[Service]) -> list[str]:
