@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -31,6 +32,9 @@ class Patchline:
         command = [COMMAND, "up", *paths, "--port", str(port)]
         if kafka:
             command += ["--kafka", kafka]
+            # A demo begins with an empty store: it must not go on in the topics of the one before.
+            self._environment.setdefault("PATCHLINE_TOPIC_PREFIX", f"demo-{secrets.token_hex(3)}.")
+            self._environment.setdefault("PATCHLINE_KAFKA_PARTITIONS", "2")
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
