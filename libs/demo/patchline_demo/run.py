@@ -138,6 +138,7 @@ def _ending(way: Way, update_id: str, patchline: Patchline, fleet: Fleet) -> End
 
 def _summarise(console: Console, patchline: Patchline, folder: Path, endings: list[Ending]) -> None:
     table = Table("update", "what it does", "ended", "as the targets say", title="Updates")
+    table.columns[0].no_wrap = True
     for ending in endings:
         said = "[green]right[/]" if not ending.problems else "[red]" + "\n".join(ending.problems) + "[/]"
         table.add_row(ending.update_id, ending.way.story, ending.update["state"], said)
