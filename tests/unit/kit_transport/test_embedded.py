@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from patchline_kit.clock import ManualClock
-from patchline_kit.transport import embedded
 from patchline_kit.transport.embedded import EmbeddedTransport
+from patchline_kit.transport.embedded_member import BATCH_BYTES, BATCH_RECORDS
 from patchline_kit.transport.port import Received, TransportError
 from patchline_kit.transport.topics import Topic
 from patchline_schemas import WireRecord
@@ -85,9 +85,9 @@ async def test_records_of_all_topics_come_in_one_order_so_no_effect_comes_before
 
 async def test_an_urgent_record_overtakes_the_routine_ones_that_wait(log):
     handler = Handler(held=True)
-    await log.publish([record(n) for n in range(embedded.BATCH_RECORDS * 2)])
+    await log.publish([record(n) for n in range(BATCH_RECORDS * 2)])
     await log.subscribe("group", [TOPIC, URGENT], handler)
-    assert len(await handler.next()) == embedded.BATCH_RECORDS
+    assert len(await handler.next()) == BATCH_RECORDS
 
     await log.publish([record(7, topic=URGENT)])
     handler.leave.release()
@@ -102,7 +102,7 @@ async def test_a_batch_of_large_records_stays_small(log):
     handler = Handler()
     await log.subscribe("group", [TOPIC], handler)
     first = await handler.next()
-    assert sum(len(each.value) for each in first) <= embedded.BATCH_BYTES
+    assert sum(len(each.value) for each in first) <= BATCH_BYTES
     assert numbers(first) == list(range(len(first)))
 
 

@@ -7,26 +7,24 @@ in any process sees them without gaps and an effect never before its cause.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import queue
 import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from patchline_kit.transport.embedded_rows import dump, instant, micros, received
 from patchline_kit.transport.port import Received, TransportError
 from patchline_kit.transport.topics import Topic
 from patchline_schemas import WireRecord
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 LAYOUT = 1
 BUSY_TIMEOUT_MS = 30_000
 """How long a commit waits for another process's commit."""
@@ -105,7 +103,7 @@ class LogFile:
         for topic in topics.values():
             if topic.keep is None:
                 continue
-            before = _micros(self._now() - topic.keep)
+            before = micros(self._now() - topic.keep)
             count = PRUNE_CHUNK
             while count == PRUNE_CHUNK:
                 count = await self._submit(run=partial(_prune, topic=topic, before=before))
@@ -144,7 +142,7 @@ class LogFile:
                 size += len(row[4])
                 if found and size > most_bytes:
                     break
-                found.append(_received(row))
+                found.append(received(row))
         except sqlite3.Error as error:
             raise self._explained(error) from error
         return found
@@ -156,7 +154,7 @@ class LogFile:
         if not count:
             return 0, None
         [(at,)] = self._query(f"SELECT at {where} ORDER BY place LIMIT 1", (topic, place))
-        return count, _instant(at)
+        return count, instant(at)
 
     async def close(self) -> None:
         """Finish what was accepted, then close the file."""
@@ -281,11 +279,11 @@ class LogFile:
         if not records:
             return
         (last,) = self._writing.execute("SELECT coalesce(max(last), 0) FROM topics").fetchone()
-        at = _micros(self._now())
+        at = micros(self._now())
         self._writing.executemany(
             "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)",
             [
-                (place, record.topic, record.key, _dump(record.headers), record.value, at)
+                (place, record.topic, record.key, dump(record.headers), record.value, at)
                 for place, record in enumerate(records, last + 1)
             ],
         )
@@ -325,29 +323,3 @@ def _prune(connection: sqlite3.Connection, topic: Topic, before: int) -> int:
         f"DELETE FROM records WHERE place IN (SELECT place FROM records WHERE {old} LIMIT :most)",
         {"topic": topic.name, "before": before, "passed": passed, "most": PRUNE_CHUNK},
     ).rowcount
-
-
-def _dump(headers: Iterable[tuple[str, bytes]]) -> str:
-    """Headers as JSON; Latin-1 maps every byte to one character and back."""
-    return json.dumps([(name, raw.decode("latin-1")) for name, raw in headers])
-
-
-def _received(row: Sequence[Any]) -> Received:
-    topic, place, key, headers, value, at = row
-    return Received(
-        topic=topic,
-        partition=0,
-        offset=place,
-        key=key,
-        headers=tuple((name, text.encode("latin-1")) for name, text in json.loads(headers)),
-        value=value,
-        timestamp=_instant(at),
-    )
-
-
-def _micros(instant: datetime) -> int:
-    return (instant - EPOCH) // MICROSECOND
-
-
-def _instant(micros: int) -> datetime:
-    return EPOCH + micros * MICROSECOND

@@ -28,8 +28,8 @@ from patchline_kit.transport.topics import is_urgent
 BATCH_RECORDS = 500
 BATCH_WAIT_MS = 20
 FETCH_WAIT_MS = 500
-"""How long the broker holds a fetch that finds nothing. It answers as soon as a record comes, so this costs no
-latency; a shorter time costs an idle service processor time for nothing."""
+"""How long the broker holds a fetch that finds nothing. It answers as soon as a record comes, so this costs
+no latency; a shorter time costs an idle service processor time for nothing."""
 SESSION_MS = 10_000
 """A member that is silent for so long has died."""
 HEARTBEAT_MS = 1_000

@@ -63,7 +63,11 @@ class Transport(Protocol):
         """
 
     async def read(self, topic: str, *, after: int | None = None, limit: int = 100) -> Sequence[Received]:
-        """Up to ``limit`` records of a topic, without a group (for looking, not for handling)."""
+        """Records of a topic in order of offset, without a group (for looking, not for handling).
+
+        About ``limit``: where partitions count offsets of their own, those of one offset are never parted,
+        so that the next page begins ``after`` the last one's offset.
+        """
 
 
 class Subscription(Protocol):
