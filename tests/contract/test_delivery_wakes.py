@@ -448,3 +448,15 @@ async def test_a_sole_owner_does_not_wait_for_the_leases_of_its_predecessor(
         await h.settle()
         assert (await notes(h))[0] == "1"
         assert "one" in await notes(h)
+
+
+async def test_a_replica_that_stands_by_knows_how_far_the_service_has_heard(replicas: Replicas) -> None:
+    story = Story()
+    began = replicas.clock.now()
+    one = await replicas.add(worker("one", story))
+    two = await replicas.add(worker("two", story))
+    assert two.readiness().assigned is False
+    await replicas.pass_time(60)
+    for runtime in (one, two):
+        assert runtime.core.uptime.passed(began, 30 * SECOND, replicas.clock.now())
+        assert not runtime.core.uptime.passed(began, 61 * SECOND, replicas.clock.now())

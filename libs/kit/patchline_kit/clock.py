@@ -43,7 +43,7 @@ class ManualClock:
     def __init__(self, start: datetime) -> None:
         self._now = start.astimezone(UTC)
         self._elapsed = 0.0
-        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+        self._sleepers: dict[asyncio.Future[None], float] = {}
 
     def now(self) -> datetime:
         """Where the test has put the clock."""
@@ -59,15 +59,16 @@ class ManualClock:
             await asyncio.sleep(0)
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._sleepers.append((self._elapsed + seconds, future))
-        await future
+        self._sleepers[future] = self._elapsed + seconds
+        try:
+            await future
+        finally:
+            self._sleepers.pop(future, None)
 
     def advance(self, by: timedelta) -> None:
         """Move the clock and release the sleepers whose time has come."""
         self._now += by
         self._elapsed += by.total_seconds()
-        due = [future for at, future in self._sleepers if at <= self._elapsed]
-        self._sleepers = [(at, future) for at, future in self._sleepers if at > self._elapsed]
-        for future in due:
-            if not future.done():
+        for future, until in list(self._sleepers.items()):
+            if until <= self._elapsed and not future.done():
                 future.set_result(None)

@@ -90,10 +90,11 @@ class Runtime:
         self._dispatch = Dispatch(self._core, self._handling, self._dead_letters)
         self._relay = Relay(self._core, transport, self._dispatch.message)
         self._parking = ParkingLot(self._core, self._handling, self._dead_letters)
-        self._uptime = UptimeKeeper(self._core, self._lag)
+        owner = f"{service.name}-{uuid7()}"
+        self._uptime = UptimeKeeper(self._core, self._lag, owner=owner, alone=sole_owner)
         self._wakers = Wakers(
             self._core,
-            owner=f"{service.name}-{uuid7()}",
+            owner=owner,
             alone=sole_owner,
             before_each=self._uptime.hear,
         )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from patchline_kit.core import Core, body_of, to_document
-from patchline_kit.deadlines import ALIVE_EVERY, ALIVE_ID, OUTAGE_FROM, Alive, with_gap
+from patchline_kit.deadlines import ALIVE_EVERY, ALIVE_ID, OUTAGE_FROM, Alive, Heard, lately, with_gap
 from patchline_kit.settings import ServiceSettings
 from patchline_kit.store.port import Save, StoreError, VersionConflict
 from patchline_kit.transport.port import Lag, TransportError
@@ -25,9 +25,13 @@ PRUNE_EVERY = timedelta(hours=1)
 class UptimeKeeper:
     """Notes that the service lives, finds outages, and asks how far behind it is."""
 
-    def __init__(self, core: Core, lag: Callable[[], Awaitable[Lag | None]]) -> None:
+    def __init__(
+        self, core: Core, lag: Callable[[], Awaitable[Lag | None]], *, owner: str, alone: bool
+    ) -> None:
         self._core = core
         self._lag = lag
+        self._owner = owner
+        self._alone = alone
         self._tasks: list[asyncio.Task[None]] = []
         self._asking: asyncio.Task[None] | None = None
         self._drift = timedelta(0)
@@ -66,9 +70,10 @@ class UptimeKeeper:
         except TransportError as error:
             self._core.log.warning("the lag is not known: %s", error)
             return
+        uptime.reads = lag is not None or self._alone
         if lag is None:
-            return
-        if lag.records == 0:
+            uptime.heard_until = None
+        elif lag.records == 0:
             uptime.heard_until = now
             if not self.caught_up.is_set():
                 self.caught_up.set()
@@ -88,8 +93,8 @@ class UptimeKeeper:
             try:
                 slept = self._wall_minus_monotonic() - self._drift
                 self._drift += slept
-                await self._note(suspended=slept > OUTAGE_FROM)
                 await self.hear()
+                await self._note(suspended=slept > OUTAGE_FROM)
                 await self._prune()
             except StoreError as error:
                 self._core.log.warning("the service cannot note that it lives: %s", error)
@@ -106,6 +111,8 @@ class UptimeKeeper:
             if suspended is None or suspended:
                 alive.outages = with_gap(alive.outages, alive.last_seen, now)
             alive.last_seen = max(alive.last_seen, now)
+            if not self._alone:
+                self._exchange(alive, now)
             try:
                 await store.save(
                     Save(
@@ -125,6 +132,15 @@ class UptimeKeeper:
                 continue
             self._core.uptime.outages = alive.outages
             return
+
+    def _exchange(self, alive: Alive, now: datetime) -> None:
+        """Say how far this replica has heard, and learn it of the others."""
+        uptime = self._core.uptime
+        others = {name: heard for name, heard in lately(alive.replicas, now).items() if name != self._owner}
+        uptime.others = tuple(heard.until for heard in others.values())
+        alive.replicas = others
+        if uptime.reads:
+            alive.replicas[self._owner] = Heard(seen=now, until=uptime.heard_until)
 
     async def _prune(self) -> None:
         now = self._core.clock.now()

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from patchline_kit.deadlines import OUTAGES_KEPT, Uptime, downtime, with_gap
+from patchline_kit.deadlines import OUTAGES_KEPT, Heard, Uptime, downtime, lately, with_gap
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -19,6 +19,23 @@ def test_no_deadline_passes_before_the_topics_are_handled_once():
 
 def test_a_deadline_waits_while_records_from_before_it_are_unhandled():
     assert not Uptime(heard_until=NOON + 30 * MINUTE).passed(NOON, HOUR, NOON + 2 * HOUR)
+
+
+def test_a_deadline_waits_for_the_replica_that_has_heard_the_least():
+    behind = (NOON + 30 * MINUTE, NOON + 9 * HOUR)
+    assert not Uptime(heard_until=NOON + 9 * HOUR, others=behind).passed(NOON, HOUR, NOON + 9 * HOUR)
+    assert not Uptime(heard_until=NOON + 9 * HOUR, others=(None,)).passed(NOON, HOUR, NOON + 9 * HOUR)
+    assert Uptime(heard_until=NOON + 9 * HOUR, others=behind[1:]).passed(NOON, HOUR, NOON + 9 * HOUR)
+
+
+def test_a_replica_that_stands_by_goes_by_what_the_others_have_heard():
+    assert Uptime(reads=False, others=(NOON + HOUR,)).passed(NOON, HOUR, NOON + HOUR)
+    assert not Uptime(reads=False).passed(NOON, HOUR, NOON + HOUR)
+
+
+def test_a_replica_that_has_said_nothing_lately_is_gone():
+    said = {"a": Heard(seen=NOON, until=None), "b": Heard(seen=NOON + MINUTE, until=None)}
+    assert list(lately(said, NOON + MINUTE)) == ["b"]
 
 
 def test_an_outage_gives_the_step_its_time_again():
