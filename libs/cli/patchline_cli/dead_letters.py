@@ -79,7 +79,7 @@ def show(
     )
     for name, value in letter["headers"].items():
         output.line(f"Header:   {name}: {value}")
-    output.line(f"Body:     {'too large to keep' if letter['body'] is None else letter['body']}")
+    output.line(f"Body:     {'empty, or too large to keep' if letter['body'] is None else letter['body']}")
     if letter["state"] == "open":
         output.next(f"patchline dead-letters replay {letter_id} --as NAME")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from patchline_cli import exit_codes
-from patchline_cli.failures import Failure
+from patchline_cli.failures import Failure, wrong_use
 from patchline_cli.session import Session, command
 from patchline_cli.times import duration, iso
 from patchline_cli.updates import UpdateId
@@ -65,6 +65,9 @@ def decide(
     session: Session, path: str, *, who: str, reason: str, timeout: str, plan_revision: int | None = None
 ) -> None:
     """Ask, wait for planning's answer, and print it. Raises :class:`Failure` when it refuses."""
+    for option, given in (("--as", who), ("--reason", reason)):
+        if not given.strip():
+            raise wrong_use(f"{option} is empty.", fix="Say who decides and why; the ledger keeps both.")
     limit = duration(timeout)
     body: dict[str, Any] = {"who": who, "reason": reason}
     if plan_revision is not None:

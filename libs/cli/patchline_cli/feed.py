@@ -53,7 +53,8 @@ def publish(
     params = {"timeout": iso(limit), "who": who or _login()}
     answer = session.client.send("POST", "/v1/feeds/updates", text, params, wait=limit.total_seconds())
     results = answer["results"]
-    session.output.listing(results, COLUMNS, empty="No item has an answer yet.")
+    empty = "No item has an answer yet." if answer["pending"] else "The feed holds no item."
+    session.output.listing(results, COLUMNS, empty=empty)
     if answer["pending"]:
         raise Failure(
             f"{len(answer['pending'])} do not show after {timeout}; they are taken and will come.",

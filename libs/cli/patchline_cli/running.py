@@ -78,6 +78,8 @@ def _run(output: Output, settings: ServiceSettings, fleet: FleetFile | None) -> 
         host = WholeHost(discover_services(), settings, output)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(host.run(on_ready=ready))
+    except SettingsError as error:
+        raise wrong_use("A setting is wrong.", details=str(error).splitlines()) from error
     except FOR_PEOPLE as error:
         text = str(error)
         raise Failure(f"{text[:1].upper()}{text[1:]}", exit_code=exit_codes.FAILED) from error

@@ -108,8 +108,9 @@ def _assessment(view: UpdateView) -> list[str]:
     ]
     sentences += [f"Unknown: {reason}" for reason in found.unknown]
     if view.urgency:
-        due = f" and is due {at(view.due_at)}" if view.due_at else " and has no due date"
-        sentences.append(f"Its urgency is {view.urgency}{due}: {found.due_rule}")
+        due = f"it is due {at(view.due_at)}" if view.due_at else "it has no due date"
+        why = f": {found.due_rule}" if found.affected_total else "."
+        sentences.append(f"Its urgency is {view.urgency} and {due}{why}")
         facts = [f"{fact.name} {fact.value or 'unknown'} ({fact.origin})" for fact in found.inputs]
         if facts:
             sentences.append(f"That rests on: {'; '.join(facts)}.")

@@ -36,7 +36,8 @@ def decide(letter: DeadLetterView, decision: Decide, now: datetime) -> None:
         )
     if decision.decision == "replay" and not letter.value:
         raise NotKept(
-            f"The record of {letter.id} was too large to keep; publish it again or discard the letter."
+            f"The record of {letter.id} was empty or too large to keep; publish a good one and discard"
+            " the letter."
         )
     letter.decided_by, letter.decided_at = decision.who, now
     letter.decided_on = letter.letter_event_id

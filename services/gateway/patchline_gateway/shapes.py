@@ -247,7 +247,7 @@ class LetterDetail(LetterItem):
     key: str | None
     headers: dict[str, str]
     body: str | None
-    """As text; null when the record was too large to keep."""
+    """As text; null when the record was empty or too large to keep."""
 
 
 class FleetChange(Shape):

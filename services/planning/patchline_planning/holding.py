@@ -40,9 +40,8 @@ def inventory_unknown(plan: Plan, facts: Facts) -> Reason | None:
     if plan.state != "assessed" or not plan.head.unknown_total:
         return None
     count = plan.head.unknown_total
-    return Reason(
-        "inventory-unknown", f"an inventory of the {count} target{'s' if count > 1 else ''} that is unknown"
-    )
+    which = "target that is" if count == 1 else f"{count} targets that are"
+    return Reason("inventory-unknown", f"an inventory of the {which} unknown")
 
 
 def needs_person(plan: Plan, facts: Facts) -> Reason | None:

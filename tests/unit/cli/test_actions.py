@@ -70,6 +70,14 @@ def test_publishing_prints_the_results_alone_as_json(patchline: Any, api: Any, i
     assert ended.err == f"Next: patchline update wait {ID}\n"
 
 
+def test_a_feed_without_an_item_is_said_to_be_empty(patchline: Any, api: Any, tmp_path: Path) -> None:
+    api.answer("/v1/feeds/updates", {"results": [], "pending": []}, method="POST")
+    (tmp_path / "feed.json").write_text("[]")
+    ended = patchline("feed", "publish", str(tmp_path / "feed.json"))
+    assert (ended.code, ended.out) == (0, "")
+    assert ended.err == "The feed holds no item.\n"
+
+
 def test_publishing_reads_standard_input(patchline: Any, api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     api.answer("/v1/feeds/updates", {"results": [RESULT], "pending": []}, method="POST")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps([ITEM]).encode())))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from patchline_cli.faults import log_file
+from patchline_kit.settings import SettingsError
 
 ID = "jinja2-3.1.6-381efe"
 APPROVE = ("update", "approve", ID, "--as", "maria", "--reason", "fine")
@@ -52,6 +53,8 @@ def test_wrong_use_ends_with_2(patchline: Any, command: tuple[str, ...]) -> None
         ("updates", "--state", "bogus"),
         ("update", "wait", ID, "--for", "bogus"),
         ("update", "wait", ID, "--timeout", "soon"),
+        ("update", "approve", ID, "--as", " ", "--reason", "fine"),
+        ("update", "cancel", ID, "--as", "maria", "--reason", ""),
     ],
 )
 def test_a_value_that_makes_no_sense_ends_with_2_and_says_what_would(
@@ -60,6 +63,18 @@ def test_a_value_that_makes_no_sense_ends_with_2_and_says_what_would(
     ended = patchline(*command)
     assert ended.code == 2
     assert "Fix: " in ended.err
+
+
+def test_a_service_setting_that_makes_no_sense_is_wrong_use(
+    patchline: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def discovered(*_: object, **__: object) -> None:
+        raise SettingsError("PATCHLINE_FLEET_EVERY=soon: input should be a valid timedelta")
+
+    monkeypatch.setattr("patchline_cli.running.WholeHost", discovered)
+    ended = patchline("up", "--dir", str(tmp_path / "state"), "--port", "0")
+    assert (ended.code, ended.out) == (2, "")
+    assert "PATCHLINE_FLEET_EVERY=soon" in ended.err
 
 
 @pytest.mark.parametrize("url", ["foo", "ftp://x", "http://[::1", ""])
