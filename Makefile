@@ -28,7 +28,7 @@ demo: install $(if $(KAFKA),native) ## keep a small fleet of real applications p
 	$(BIN)/python -m patchline_demo $(if $(KAFKA),--kafka $(KAFKA_BOOTSTRAP))
 
 test: install ## every test but the long forms; those on Kafka too where Java and Maven are there
-	infra/with-kafka $(PYTEST) -n 2 -m "not long"
+	infra/with-kafka $(PYTEST) -n 2 --dist worksteal -m "not long"
 
 test-long: install ## the long forms of tests
 	infra/with-kafka $(PYTEST) -m long --timeout 1800

@@ -50,7 +50,8 @@ def report(small: int = 100, large: int = 1_000, pairs: int = 3) -> None:
     """Print the ratio of the cost of one update among many to that among few."""
     ratios = []
     for number in range(1, pairs + 1):
-        few, many = run(small), run(large)
+        first, second = (small, large) if number % 2 else (large, small)
+        few, many = sorted((run(first), run(second)), key=lambda cost: cost.updates)
         ratios.append(many.each / few.each)
         print(
             f"    pair {number}: {few.each:.3f} CPU s an update of {small} ({few.seconds:.0f} s), "
@@ -58,7 +59,8 @@ def report(small: int = 100, large: int = 1_000, pairs: int = 3) -> None:
         )
     print(
         f"(c) one update among {large} on {large * TARGETS_PER_UPDATE} simulated targets costs "
-        f"{median(ratios):.2f} times one among {small} on {small * TARGETS_PER_UPDATE} (median of {pairs} pairs)"
+        f"{median(ratios):.2f} times one among {small} on {small * TARGETS_PER_UPDATE} "
+        f"(median of {pairs} pairs)"
     )
 
 
