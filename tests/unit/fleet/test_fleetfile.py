@@ -256,6 +256,10 @@ def test_paths_may_begin_at_home_and_the_environment_beside_the_application(
         "FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=30",
         "FREQ=DAILY;INTERVAL=7;BYDAY=TU",
         "FREQ=HOURLY;INTERVAL=2;BYHOUR=3",
+        "FREQ=DAILY;INTERVAL=0",
+        "FREQ=WEEKLY;INTERVAL=0",
+        "FREQ=HOURLY;INTERVAL=0;BYDAY=SA",
+        "FREQ=DAILY;INTERVAL=-1",
         "DTSTART:20200101T000000\nRRULE:FREQ=DAILY",
     ],
 )

@@ -72,6 +72,8 @@ def why_overlapping(rule: str, start: date, duration: timedelta) -> str | None:
 
 
 def _parse(rule: str, start: date) -> rrule:
+    if "FREQ=" not in rule.upper():
+        raise ValueError("FREQ is missing")
     first = datetime.combine(start, time())
     try:
         parsed = rrulestr(rule, dtstart=first)
@@ -81,6 +83,8 @@ def _parse(rule: str, start: date) -> rrule:
         parsed = rrulestr(rule, dtstart=first.replace(tzinfo=ZoneInfo("UTC")))
     if isinstance(parsed, rruleset):
         raise ValueError("more than one rule")  # noqa: TRY004 - the text is wrong, not its type
+    if _interval(parsed) < 1:
+        raise ValueError("INTERVAL must be at least 1")
     return parsed
 
 
@@ -98,8 +102,13 @@ def _ever_comes(rule: rrule, start: date) -> bool:
     days = itertools.takewhile(lambda each: each.year < horizon, years)
     if frequency > DAILY:
         return next(days, None) is not None
-    interval: int = rule._interval  # type: ignore[attr-defined]
+    interval = _interval(rule)
     return any((each.date() - start).days % interval == 0 for each in days)
+
+
+def _interval(rule: rrule) -> int:
+    interval: int = rule._interval  # type: ignore[attr-defined]
+    return interval
 
 
 def _zone(notes: Notes, at: Entry) -> str | None:
