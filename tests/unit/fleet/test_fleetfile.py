@@ -260,6 +260,7 @@ def test_paths_may_begin_at_home_and_the_environment_beside_the_application(
         "FREQ=WEEKLY;INTERVAL=0",
         "FREQ=HOURLY;INTERVAL=0;BYDAY=SA",
         "FREQ=DAILY;INTERVAL=-1",
+        "FREQ=DAILY;INTERVAL=99999999999",
         "DTSTART:20200101T000000\nRRULE:FREQ=DAILY",
     ],
 )

@@ -15,6 +15,8 @@ from patchline_schemas.fleet import RecurringWindow, Window
 KEYS = ("rrule", "duration", "timezone", "start")
 LOOK_AHEAD_YEARS = 40
 """A rule that does not come in so many years never comes for us."""
+LARGEST_INTERVAL = 100_000_000
+"""In the rule's own unit, three years of seconds; far beyond it times cannot be computed any more."""
 COMPARED = 60
 """How many neighbouring windows are looked at for one running into the next."""
 
@@ -83,8 +85,8 @@ def _parse(rule: str, start: date) -> rrule:
         parsed = rrulestr(rule, dtstart=first.replace(tzinfo=ZoneInfo("UTC")))
     if isinstance(parsed, rruleset):
         raise ValueError("more than one rule")  # noqa: TRY004 - the text is wrong, not its type
-    if _interval(parsed) < 1:
-        raise ValueError("INTERVAL must be at least 1")
+    if not 1 <= _interval(parsed) <= LARGEST_INTERVAL:
+        raise ValueError(f"INTERVAL must be from 1 to {LARGEST_INTERVAL}")
     return parsed
 
 
