@@ -12,8 +12,19 @@ from patchline_cli.session import Session, command
 from patchline_cli.times import relative
 from patchline_schemas.values import UpdateState
 
+
+def _usable_id(text: str) -> str:
+    """An id as it may stand in an address. Raises :class:`Failure` for one that no update can have."""
+    if not text.strip() or set(text) & set("/?#%"):
+        raise wrong_use(f"There is no update {text!r}.", fix="`patchline updates` lists those there are.")
+    return text
+
+
 UpdateId = Annotated[
-    str, typer.Argument(metavar="ID", help="The update's id, as `patchline updates` shows it.")
+    str,
+    typer.Argument(
+        metavar="ID", help="The update's id, as `patchline updates` shows it.", callback=_usable_id
+    ),
 ]
 STATES = UpdateState.__args__  # type: ignore[attr-defined]
 COLUMNS = (

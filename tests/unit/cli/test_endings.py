@@ -53,6 +53,8 @@ def test_wrong_use_ends_with_2(patchline: Any, command: tuple[str, ...]) -> None
         ("updates", "--state", "bogus"),
         ("update", "wait", ID, "--for", "bogus"),
         ("update", "wait", ID, "--timeout", "soon"),
+        ("update", "show", ""),
+        ("update", "show", "../targets"),
         ("update", "approve", ID, "--as", " ", "--reason", "fine"),
         ("update", "cancel", ID, "--as", "maria", "--reason", ""),
     ],

@@ -85,6 +85,7 @@ def test_a_taken_item_is_taken_again_as_it_was_dumped():
         ({**ITEM, "vendor": " "}, "vendor: must not be blank"),
         ({**ITEM, "notes_url": "javascript:alert(1)"}, "notes_url: must be a web address"),
         ({**ITEM, "released_at": "2025-03-05T20:05:00"}, "released_at: has no time zone"),
+        ({**ITEM, "released_at": "9999-12-31T23:59:59-23:59"}, "outside the years 1 to 9999"),
         ({**ITEM, "released_at": 1741205100}, "released_at: must be a time like 2025-03-05T20:05:00Z"),
         ({**ITEM, "version": "banana"}, "version: 'banana' is no version by the rules of PEP 440"),
         (
