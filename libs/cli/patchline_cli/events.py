@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import fnmatch
 import json
 import time
 from collections.abc import Iterator
@@ -10,9 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from patchline_cli import exit_codes
-from patchline_cli.failures import Failure
+from patchline_cli.failures import Failure, wrong_use
 from patchline_cli.output import Format
 from patchline_cli.session import Session, command
+from patchline_schemas import event_types
 
 AGAIN_AFTER = 2.0
 """Seconds after which a broken stream is taken up again."""
@@ -39,6 +42,7 @@ def tail(
     count: Annotated[int | None, typer.Option(min=1, help="End after so many events.")] = None,
 ) -> None:
     """Print events from now on, until Ctrl-C."""
+    _refuse_unknown(topic or [])
     printed: list[Any] = []
     for number, event in enumerate(_events(session, topic or []), start=1):
         if session.output.form is Format.JSON:
@@ -49,6 +53,15 @@ def tail(
             break
     if session.output.form is Format.JSON:
         session.output.data(printed)
+
+
+def _refuse_unknown(patterns: list[str]) -> None:
+    topics = sorted(kind.TOPIC for kind in event_types().values())
+    for pattern in patterns:
+        if not fnmatch.filter(topics, pattern):
+            near = difflib.get_close_matches(pattern, topics, n=3)
+            hint = f"Near to it: {', '.join(near)}." if near else "docs/events.md lists all topics."
+            raise wrong_use(f"No topic is {pattern!r}.", fix=hint)
 
 
 def _print(session: Session, event: Any) -> None:

@@ -293,6 +293,12 @@ def test_events_are_printed_as_they_come(patchline: Any, api: Any) -> None:
     )
 
 
+def test_a_topic_that_does_not_exist_is_refused_with_those_near_to_it(patchline: Any) -> None:
+    ended = patchline("events", "tail", "--topic", "updates.progresed")
+    assert (ended.code, ended.out) == (2, "")
+    assert "updates.progressed" in ended.err
+
+
 def test_the_versions_are_told(patchline: Any) -> None:
     assert set(patchline("version", "-o", "json").json) == {"patchline", "python"}
     assert patchline("--version").out.startswith("patchline ")
