@@ -31,8 +31,10 @@ R = TypeVar("R")
 
 SCHEME = "folder:"
 SUFFIX = ".tar.zst"
+DRAFTS = ".drafts"
+"""Folder of the archives being written, apart from the targets' so that looking through it stays cheap."""
 ABANDONED_AFTER = timedelta(days=1)
-"""A temporary file this old belongs to nobody any more."""
+"""A draft this old belongs to nobody any more."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*(/[A-Za-z0-9][A-Za-z0-9._@+-]*)*")
 
 
@@ -131,9 +133,11 @@ class FolderArchives:
 
     def _put(self, folder: Path, name: str, stop: threading.Event) -> Archive:
         parent = (self._root / name).parent
-        parent.mkdir(parents=True, exist_ok=True)
-        self._sweep()
-        temporary = self._root / f".tmp-{uuid.uuid4().hex}"
+        drafts = self._root / DRAFTS
+        for needed in (parent, drafts):
+            needed.mkdir(parents=True, exist_ok=True)
+        _sweep(drafts)
+        temporary = drafts / uuid.uuid4().hex
         try:
             with temporary.open("xb") as file:
                 sha256, size = pack(folder, file, stop=stop)
@@ -159,13 +163,14 @@ class FolderArchives:
             found.append(StoredArchive(address, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC)))
         return sorted(found, key=lambda each: (each.stored_at, each.address))
 
-    def _sweep(self) -> None:
-        for path in self._root.glob(".tmp-*"):
-            try:
-                if time.time() - path.stat().st_mtime > ABANDONED_AFTER.total_seconds():
-                    path.unlink()
-            except FileNotFoundError:
-                continue
+
+def _sweep(drafts: Path) -> None:
+    for path in drafts.iterdir():
+        try:
+            if time.time() - path.stat().st_mtime > ABANDONED_AFTER.total_seconds():
+                path.unlink()
+        except FileNotFoundError:
+            continue
 
 
 @dataclass(frozen=True, slots=True)

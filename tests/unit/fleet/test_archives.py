@@ -85,6 +85,18 @@ async def test_archives_are_listed_and_deleted(archives: FolderArchives, folder:
         await archives.fetch(archive.address, archive.sha256, folder / "x")
 
 
+async def test_a_draft_that_a_crash_left_is_removed_once_it_is_old(
+    archives: FolderArchives, folder: Path, tmp_path: Path
+) -> None:
+    drafts = tmp_path / "archives" / ".drafts"
+    drafts.mkdir(parents=True)
+    for name in ("old", "fresh"):
+        (drafts / name).write_bytes(b"half an archive")
+    os.utime(drafts / "old", (0, 0))
+    await archives.put(folder, "wiki/1")
+    assert [draft.name for draft in drafts.iterdir()] == ["fresh"]
+
+
 async def test_a_changed_archive_is_refused_and_nothing_unpacked(
     archives: FolderArchives, folder: Path, tmp_path: Path
 ) -> None:
