@@ -14,7 +14,7 @@ from functools import partial
 
 from patchline_kit.core import Core
 from patchline_kit.dead_letters import TooManyDeadLetters
-from patchline_kit.store.port import EARLIER_SHOWN, Pending, Save, Saved, StoreError
+from patchline_kit.store.port import Pending, Save, Saved, StoreError
 from patchline_kit.transport.port import Transport, TransportError
 from patchline_schemas import WireRecord
 
@@ -108,7 +108,7 @@ class Relay:
             return
         document = (save.collection, save.id)
         known = self._uncleared.get(document, set())
-        if saved.earlier and (len(saved.earlier) >= EARLIER_SHOWN or not known.issuperset(saved.earlier)):
+        if not known.issuperset(saved.earlier):
             self.reload(document)
         else:
             self._enqueue(document, saved.pending)

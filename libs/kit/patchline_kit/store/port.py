@@ -89,12 +89,15 @@ class Saved:
     pending: tuple[Pending, ...] = ()
     """What the save put into the outbox, in order."""
     earlier: tuple[int, ...] = ()
-    """Sequences of the document's older entries that are not cleared yet (at most :data:`EARLIER_SHOWN`)."""
+    """Sequences of the document's older entries that are not cleared yet, the newest
+    :data:`EARLIER_SHOWN` of them."""
     released: int = 0
     """How many parked records waited for this document and are due now."""
 
 
 EARLIER_SHOWN = 64
+"""Enough for a relay to see that it knows them: an older entry it does not know was among the newest at some
+save before, and was taken up then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,7 @@ def _save(connection: WritingConnection, service: str, save: Save) -> Saved:
             sequence
             for (sequence,) in connection.execute(
                 "SELECT sequence FROM outbox WHERE service = ? AND collection = ? AND id = ?"
-                " ORDER BY sequence LIMIT ?",
+                " ORDER BY sequence DESC LIMIT ?",
                 (service, collection, id_, EARLIER_SHOWN),
             ).fetchall()
         )
