@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -181,11 +181,6 @@ def decode(headers: Headers, value: bytes) -> tuple[Envelope, Event]:
         raise EnvelopeError(
             f"{envelope.type} {envelope.id}: {where}: {first['msg']} ({error.error_count()} in all)"
         ) from error
-
-
-def on_urgent_lane(envelope: Envelope) -> Envelope:
-    """The same envelope, travelling on the urgent lane."""
-    return replace(envelope, urgent=True)
 
 
 def _structured(value: bytes) -> tuple[Envelope, bytes]:

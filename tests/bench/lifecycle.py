@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import httpx
+
+from patchline_cli.preflight import free_port
 
 PATCHLINE = str(Path(sys.executable).with_name("patchline"))
 TARGETS_PER_UPDATE = 5
@@ -73,7 +74,7 @@ def run(updates: int) -> Cost:
         fleet = folder / "fleet.yaml"
         fleet.write_text(GROUPS + _targets(updates))
         (folder / "feed.json").write_text(json.dumps(_feed(updates)))
-        port = _free_port()
+        port = free_port("127.0.0.1")
         url = f"http://127.0.0.1:{port}"
         with (folder / "up.log").open("wb") as log:
             process = subprocess.Popen(
@@ -171,9 +172,3 @@ def _cpu_seconds(pid: int) -> float:
     """CPU seconds of a process and the children it has waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(int(field) for field in fields[11:15]) / TICKS
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+
+from patchline_cli.preflight import free_port
 
 COMMAND = str(Path(sys.executable).with_name("patchline"))
 READY_SECONDS = 60
@@ -26,9 +27,7 @@ class Whole:
         self.state = folder / "state"
         self.fleet = folder / "fleet.yaml"
         self.fleet.write_text(fleet)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port("127.0.0.1")
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
             **os.environ,

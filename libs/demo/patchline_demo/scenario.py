@@ -90,8 +90,8 @@ def _pyjwt(fleet: Fleet, update: Update) -> list[str]:
     app = fleet.apps["customer-login"]
     if config_digest(app.folder) != fleet.config_before["customer-login"]:
         problems.append("customer-login's configuration is not what it was")
-    deployed = _time_of(update, "dev.patchline.waves.deployed.v1", last=True)
-    rolled_back = _time_of(update, "dev.patchline.waves.rolled-back.v1", last=True)
+    deployed = _last_time_of(update, "dev.patchline.waves.deployed.v1")
+    rolled_back = _last_time_of(update, "dev.patchline.waves.rolled-back.v1")
     if deployed is None or rolled_back is None:
         return [*problems, "the second wave was not deployed and rolled back"]
     with closing(sqlite3.connect(app.folder / "data" / "app.db")) as connection:
@@ -118,9 +118,9 @@ def _idna(fleet: Fleet, update: Update) -> list[str]:
     return problems
 
 
-def _time_of(update: Update, kind: str, *, last: bool) -> datetime | None:
+def _last_time_of(update: Update, kind: str) -> datetime | None:
     times = [datetime.fromisoformat(entry["time"]) for entry in update["history"] if entry["type"] == kind]
-    return (times[-1] if last else times[0]) if times else None
+    return times[-1] if times else None
 
 
 WAYS: tuple[Way, ...] = (

@@ -10,10 +10,10 @@ import inspect
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from patchline_kit.host import discover_services
 from patchline_kit.service import Service
 from patchline_schemas import Event, event_types
 from patchline_schemas.compatibility import breaks
@@ -36,8 +36,7 @@ HEADERS: dict[str, str] = {
 
 def services() -> tuple[Service, ...]:
     """Every installed service, by name."""
-    found = [entry.load() for entry in entry_points(group="patchline.services")]
-    return tuple(sorted(found, key=lambda service: service.name))
+    return tuple(discover_services())
 
 
 def files(of: Iterable[Service]) -> dict[str, str]:
