@@ -37,7 +37,7 @@ bench: install ## speed, as ratios with a reference in the same run
 	infra/with-kafka $(BIN)/python -m tests.bench
 
 lint: install ## ruff: style and formatting
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 
 types: install ## mypy --strict on what we own

@@ -1,7 +1,6 @@
 """Runs the backup service alone: ``python -m patchline_backup``."""
 
-from patchline_kit.main import run
-
 from patchline_backup.service import service
+from patchline_kit.main import run
 
 run(service)
