@@ -31,9 +31,14 @@ class Head(Document, collection="heads"):
     hash: str = ORIGIN
     sealed_sequence: int = 0
 
+    @property
+    def unsealed(self) -> bool:
+        """Whether it has entries that no seal covers."""
+        return self.sequence > self.sealed_sequence
+
     def tags(self) -> frozenset[str]:
-        """``unsealed`` while it has entries that no seal covers."""
-        return frozenset({UNSEALED}) if self.sequence > self.sealed_sequence else frozenset()
+        """``unsealed`` while it is."""
+        return frozenset({UNSEALED}) if self.unsealed else frozenset()
 
     def append(
         self, *, event_id: str, topic: str, key: str, headers: Headers, value: bytes, at: datetime

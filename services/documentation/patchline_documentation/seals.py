@@ -1,7 +1,9 @@
-"""Seals: from time to time the heads of all chains that grew are named in one event.
+"""Seals: the heads of chains that grew are named in one event.
 
-Each seal carries the hash of the one before. A tail that was cut off a chain is then missing from what
-a seal names, and a seal that was cut off is missing from the chain of the seals' own events.
+A round from time to time covers all of them; between rounds the chains of updates that ended are sealed soon,
+and only those, so that what a seal costs does not grow with what else is going on. Each seal carries the hash
+of the one before: a tail that was cut off a chain is missing from what a seal names, and a seal that was cut
+off is missing from the chain of the seals' own events.
 """
 
 from __future__ import annotations
@@ -25,8 +27,12 @@ class Sealer(Document, collection="sealers"):
 
     number: int = 0
     hash: str = ORIGIN
+    round_at: datetime | None = None
+    """When the next round over all chains begins; None: with the next wake."""
     cursor: str = ""
     """Heads up to this id were looked at in the round now going on; empty between rounds."""
+    ended: frozenset[str] = frozenset()
+    """Chains of updates that have ended, to be sealed before the next round."""
 
     def seal(self, heads: Sequence[Head], at: datetime) -> SealLine:
         """The next seal, over ``heads``."""
@@ -35,11 +41,30 @@ class Sealer(Document, collection="sealers"):
         self.number, self.hash = number, seal_hash(number, previous, covered)
         return SealLine(number=number, previous=previous, hash=self.hash, heads=covered, sealed_at=at)
 
-    def again(self, heads: Sequence[Head], now: datetime, every: timedelta) -> None:
-        """Wake at once for the next page of heads, or for the next round after ``every``."""
+    def in_round(self, now: datetime) -> bool:
+        """Whether a round over all chains goes on or is due."""
+        return self.round_at is None or self.round_at <= now
+
+    def turn_page(self, heads: Sequence[Head], now: datetime, every: timedelta) -> None:
+        """Go on after a page of a round: at once with the next, or with the next round after ``every``."""
         full = len(heads) == MOST_HEADS
         self.cursor = heads[-1].id if full else ""
-        self.wake_at = now if full else now + every
+        if not full:
+            self.round_at = now + every
+        self.wake_at = now if full or self.ended else self.round_at
+
+    def soon(self, chain: str, at: datetime) -> None:
+        """Seal ``chain`` at the latest then."""
+        self.ended |= {chain}
+        if self.wake_at is None or self.wake_at > at:
+            self.wake_at = at
+
+    def take_ended(self, now: datetime) -> list[str]:
+        """The chains of ended updates whose turn it is."""
+        taken = sorted(self.ended)[:MOST_HEADS]
+        self.ended -= frozenset(taken)
+        self.wake_at = now if self.ended else self.round_at
+        return taken
 
 
 class SealRecord(Document, collection="seals"):
@@ -49,8 +74,9 @@ class SealRecord(Document, collection="seals"):
 
 
 class SealSoon(Message):
-    """Seal at the latest then."""
+    """Seal a chain, for its update has ended, at the latest then."""
 
+    chain: str
     at: datetime
 
 

@@ -72,15 +72,20 @@ async def write_entry(message: KeepEntry, ctx: Context) -> None:
 async def start_sealing(ctx: Context) -> None:
     """Make sure that the timer of the seals exists."""
     if await ctx.load(Sealer, SEALER) is None:
-        ctx.create(Sealer(id=SEALER, wake_at=ctx.now + ctx.setting(Settings).seal_every))
+        first = ctx.now + ctx.setting(Settings).seal_every
+        ctx.create(Sealer(id=SEALER, round_at=first, wake_at=first))
 
 
 @service.wakes(Sealer)
 async def seal(sealer: Sealer, ctx: Context) -> None:
-    """Seal the heads that changed and whose entries are written."""
-    found = await ctx.find(Head, UNSEALED, after=sealer.cursor, limit=seals.MOST_HEADS)
-    heads = [head for head in found if await ctx.read(Entry, entry_id(head.id, head.sequence))]
-    sealer.again(found, ctx.now, ctx.setting(Settings).seal_every)
+    """Seal chains that grew and whose newest entries are written: all of them, or those that have ended."""
+    if sealer.in_round(ctx.now):
+        grown = await ctx.find(Head, UNSEALED, after=sealer.cursor, limit=seals.MOST_HEADS)
+        sealer.turn_page(grown, ctx.now, ctx.setting(Settings).seal_every)
+    else:
+        ended = [await ctx.read(Head, chain) for chain in sealer.take_ended(ctx.now)]
+        grown = [head for head in ended if head and head.unsealed]
+    heads = [head for head in grown if await ctx.read(Entry, entry_id(head.id, head.sequence))]
     if not seals.worth_sealing(heads):
         return
     line = sealer.seal(heads, ctx.now)
@@ -94,8 +99,7 @@ async def seal(sealer: Sealer, ctx: Context) -> None:
 async def seal_soon(message: SealSoon, ctx: Context) -> None:
     """Wake the timer of the seals earlier."""
     sealer = await ctx.load(Sealer, message.to) or ctx.create(Sealer(id=message.to))
-    if sealer.wake_at is None or sealer.wake_at > message.at:
-        sealer.wake_at = message.at
+    sealer.soon(message.chain, message.at)
 
 
 @service.on(MarkSealed)
@@ -128,7 +132,8 @@ async def order_report(event: Ending, ctx: Context) -> None:
     """Make the job of documenting a round, once."""
     if await ctx.load(jobs.ReportJob, jobs.report_id(event.update_id, event.round)) is None:
         ctx.create(jobs.job_for(event, ctx.cause_id, ctx.now))
-        ctx.send(SealSoon(to=SEALER, at=ctx.now + ctx.setting(Settings).seal_after_end))
+        at = ctx.now + ctx.setting(Settings).seal_after_end
+        ctx.send(SealSoon(to=SEALER, chain=chain_of(event.TOPIC, event.key()), at=at))
 
 
 @service.wakes(jobs.ReportJob)
