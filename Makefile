@@ -24,17 +24,17 @@ $(VENV)/installed: requirements.lock $(addsuffix /pyproject.toml,$(PACKAGES))
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation $(addprefix -e ./,$(PACKAGES))
 	@touch $@
 
-demo: install $(if $(KAFKA),native) ## keep a small fleet of real applications patched (KAFKA=1: over real Kafka)
+demo: install $(if $(KAFKA),native-kafka) ## keep a small fleet of real applications patched (KAFKA=1: over real Kafka)
 	$(BIN)/python -m patchline_demo $(if $(KAFKA),--kafka $(KAFKA_BOOTSTRAP))
 
-test: install ## every test but the long forms; those on Kafka too where Java and Maven are there
-	infra/with-kafka $(PYTEST) -n 2 --dist worksteal -m "not long"
+test: install ## every test but the long forms; those on the native servers too where Java and Maven are there
+	infra/with-native $(PYTEST) -n 2 --dist worksteal -m "not long"
 
 test-long: install ## the long forms of tests
-	infra/with-kafka $(PYTEST) -m long --timeout 1800
+	infra/with-native $(PYTEST) -m long --timeout 1800
 
 bench: install ## speed, as ratios with a reference in the same run
-	infra/with-kafka $(BIN)/python -m tests.bench
+	infra/with-native $(BIN)/python -m tests.bench
 
 lint: install ## ruff: style and formatting
 	$(BIN)/ruff check --no-cache .

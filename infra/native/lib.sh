@@ -6,6 +6,7 @@
 #   pom, size      the Maven file that pins its jars, and how much there is to fetch
 #   marker         a pattern that only its command line matches
 #   wait_seconds   how long it may take to start
+#   stopped_note   what became of its data, said at its stop (by default: it stays)
 # then defines launch (which execs the server), and where it has something to add: prepare (before the start),
 # ready (it works, not only listens), more_ports; and ends with: native_server "$@"
 set -euo pipefail
@@ -93,7 +94,7 @@ stop() {
     done
     kill -0 "$pid" 2>/dev/null && kill -KILL "$pid"
     rm -f "$state/pid"
-    echo "$server stopped (its data stays in .native/$folder)"
+    echo "$server stopped (${stopped_note:-its data stays in .native/$folder})"
 }
 
 native_server() {
