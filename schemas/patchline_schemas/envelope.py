@@ -8,20 +8,20 @@ headers, the JSON body as the value. *Structured mode* (section 3.3) is accepted
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
+import uuid_utils
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 SPEC_VERSION = "1.0"
-NAMESPACE = uuid.UUID("5b1d3f0e-6f52-5c0b-9d0e-0b5f6f0f9a41")
+NAMESPACE = uuid_utils.UUID("5b1d3f0e-6f52-5c0b-9d0e-0b5f6f0f9a41")
 """The UUIDv5 namespace of ids that follow from a cause (see :func:`derived_id`)."""
 MAX_MESSAGE_BYTES = 256 * 1024
 """No event's value may be longer; a longer one is refused before it is stored."""
 URGENT_SUFFIX = ".urgent"
+REQUIRED = ("ce_id", "ce_source", "ce_specversion", "ce_type")
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -82,8 +82,7 @@ def event_types() -> Mapping[str, type[Event]]:
     return dict(_REGISTRY)
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What the headers say of an event, beside its body."""
 
     id: str
@@ -101,8 +100,7 @@ class Envelope:
     """A service that alone should handle this record (a replayed dead letter)."""
 
 
-@dataclass(frozen=True, slots=True)
-class WireRecord:
+class WireRecord(NamedTuple):
     """An event as it lies on a topic. ``topic`` is without the installation's prefix."""
 
     topic: str
@@ -113,7 +111,7 @@ class WireRecord:
 
 def derived_id(cause_id: str, type_: str, part: str = "") -> str:
     """The id of an event that follows from another: the same cause, type and part give the same id."""
-    return str(uuid.uuid5(NAMESPACE, f"{cause_id}\n{type_}\n{part}"))
+    return str(uuid_utils.uuid5(NAMESPACE, f"{cause_id}\n{type_}\n{part}"))
 
 
 def encode(event: Event, envelope: Envelope) -> WireRecord:
@@ -121,34 +119,29 @@ def encode(event: Event, envelope: Envelope) -> WireRecord:
 
     Raises :class:`EnvelopeError` if the body is longer than :data:`MAX_MESSAGE_BYTES`.
     """
-    value = event.model_dump_json(exclude_none=True).encode()
+    value = event.__pydantic_serializer__.to_json(event, exclude_none=True)
     if len(value) > MAX_MESSAGE_BYTES:
         raise EnvelopeError(
             f"{envelope.type} {envelope.id} is {len(value)} bytes long; "
             f"an event may have at most {MAX_MESSAGE_BYTES}"
         )
-    attributes = {
-        "ce_specversion": SPEC_VERSION,
-        "ce_id": envelope.id,
-        "ce_source": envelope.source,
-        "ce_type": envelope.type,
-        "ce_subject": envelope.subject,
-        "ce_time": envelope.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-        "content-type": "application/json",
-    }
+    headers = [
+        ("ce_specversion", SPEC_VERSION.encode()),
+        ("ce_id", envelope.id.encode()),
+        ("ce_source", envelope.source.encode()),
+        ("ce_type", envelope.type.encode()),
+        ("ce_subject", envelope.subject.encode()),
+        ("ce_time", envelope.time.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()),
+        ("content-type", b"application/json"),
+    ]
     if envelope.causationid:
-        attributes["ce_causationid"] = envelope.causationid
+        headers.append(("ce_causationid", envelope.causationid.encode()))
     if envelope.traceparent:
-        attributes["ce_traceparent"] = envelope.traceparent
+        headers.append(("ce_traceparent", envelope.traceparent.encode()))
     if envelope.onlyfor:
-        attributes["ce_onlyfor"] = envelope.onlyfor
-    topic = event.TOPIC + (URGENT_SUFFIX if envelope.urgent and event.HAS_URGENT_LANE else "")
-    return WireRecord(
-        topic=topic,
-        key=event.key().encode(),
-        headers=tuple((name, text.encode()) for name, text in attributes.items()),
-        value=value,
-    )
+        headers.append(("ce_onlyfor", envelope.onlyfor.encode()))
+    topic = event.TOPIC + URGENT_SUFFIX if envelope.urgent and event.HAS_URGENT_LANE else event.TOPIC
+    return WireRecord(topic=topic, key=event.key().encode(), headers=tuple(headers), value=value)
 
 
 def read_envelope(headers: Headers, value: bytes) -> tuple[Envelope, bytes]:
@@ -156,11 +149,10 @@ def read_envelope(headers: Headers, value: bytes) -> tuple[Envelope, bytes]:
 
     Raises :class:`EnvelopeError` if the record is no CloudEvent.
     """
-    attributes = {name.lower(): _text(name, raw) for name, raw in headers if raw is not None}
-    if attributes.get("content-type", "").startswith("application/cloudevents+json"):
+    attributes = {name.lower(): raw for name, raw in headers if raw is not None}
+    if attributes.get("content-type", b"").startswith(b"application/cloudevents+json"):
         return _structured(value)
-    ce = {name[3:]: text for name, text in attributes.items() if name.startswith("ce_")}
-    return _envelope(ce), value
+    return _envelope({name: _text(name, raw) for name, raw in attributes.items() if name[:3] == "ce_"}), value
 
 
 def decode(headers: Headers, value: bytes) -> tuple[Envelope, Event]:
@@ -191,30 +183,30 @@ def _structured(value: bytes) -> tuple[Envelope, bytes]:
     if not isinstance(document, dict):
         raise EnvelopeError("a structured CloudEvent is a JSON object")
     body = json.dumps(document.pop("data", None)).encode()
-    return _envelope({name: str(item) for name, item in document.items() if item is not None}), body
+    return _envelope({f"ce_{name}": str(item) for name, item in document.items() if item is not None}), body
 
 
 def _envelope(ce: Mapping[str, str]) -> Envelope:
-    missing = [name for name in ("id", "source", "specversion", "type") if not ce.get(name)]
+    missing = [name for name in REQUIRED if not ce.get(name)]
     if missing:
-        raise EnvelopeError(f"no CloudEvent: the attribute {missing[0]!r} is missing")
-    if ce["specversion"] != SPEC_VERSION:
-        raise EnvelopeError(f"CloudEvents version {ce['specversion']!r} is not {SPEC_VERSION!r}")
+        raise EnvelopeError(f"no CloudEvent: the attribute {missing[0].removeprefix('ce_')!r} is missing")
+    if ce["ce_specversion"] != SPEC_VERSION:
+        raise EnvelopeError(f"CloudEvents version {ce['ce_specversion']!r} is not {SPEC_VERSION!r}")
     try:
-        time = datetime.fromisoformat(ce["time"]) if "time" in ce else datetime.now(UTC)
+        time = datetime.fromisoformat(ce["ce_time"]) if "ce_time" in ce else datetime.now(UTC)
     except ValueError as error:
-        raise EnvelopeError(f"event {ce['id']}: time {ce['time']!r} is no RFC 3339 time") from error
+        raise EnvelopeError(f"event {ce['ce_id']}: time {ce['ce_time']!r} is no RFC 3339 time") from error
     if time.tzinfo is None:
-        raise EnvelopeError(f"event {ce['id']}: time {ce['time']!r} has no zone")
+        raise EnvelopeError(f"event {ce['ce_id']}: time {ce['ce_time']!r} has no zone")
     return Envelope(
-        id=ce["id"],
-        source=ce["source"],
-        type=ce["type"],
-        subject=ce.get("subject", ""),
+        id=ce["ce_id"],
+        source=ce["ce_source"],
+        type=ce["ce_type"],
+        subject=ce.get("ce_subject", ""),
         time=time.astimezone(UTC),
-        causationid=ce.get("causationid"),
-        traceparent=ce.get("traceparent"),
-        onlyfor=ce.get("onlyfor"),
+        causationid=ce.get("ce_causationid"),
+        traceparent=ce.get("ce_traceparent"),
+        onlyfor=ce.get("ce_onlyfor"),
     )
 
 
