@@ -17,8 +17,10 @@ from patchline_cli import (
     fleet,
     halt,
     ledger,
+    new_service,
     notices,
     reports,
+    state,
     targets,
     up,
     updates,
@@ -81,6 +83,8 @@ letters_group = typer.Typer(
 dead_letters.register(letters_group)
 fleet_group = typer.Typer(no_args_is_help=True, help="Check a fleet file, or put it in effect.")
 fleet.register(fleet_group)
+state_group = typer.Typer(no_args_is_help=True, help="Back Patchline's own state up, and put it back.")
+state.register(state_group)
 events_group = typer.Typer(no_args_is_help=True, help="Watch events as they happen.")
 events.register(events_group)
 
@@ -91,10 +95,11 @@ app.add_typer(updates_group, name="update")
 for part in (targets, waves, reports, notices):
     part.register(app)
 app.add_typer(ledger_group, name="ledger")
+app.add_typer(state_group, name="state")
 app.add_typer(letters_group, name="dead-letters")
 app.add_typer(fleet_group, name="fleet")
 app.add_typer(events_group, name="events")
-for part in (doctor, halt, versions):
+for part in (doctor, halt, new_service, versions):
     part.register(app)
 
 
