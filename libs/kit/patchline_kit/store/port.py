@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """Something a save emits: an event for a topic, or a local message (``topic`` is None)."""
 
     id: str
@@ -22,8 +21,7 @@ class Outgoing:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A document as it lies in the store."""
 
     collection: str
@@ -68,8 +66,7 @@ class Save:
     is the store's own time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(NamedTuple):
     """An outbox entry waiting for the relay."""
 
     collection: str
@@ -81,8 +78,7 @@ class Pending:
     traceparent: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(NamedTuple):
     """What a save made."""
 
     version: int
@@ -180,6 +176,13 @@ class Store(Protocol):
         A save with ``fence`` but without ``release`` keeps the claim. Records parked for this document
         become due. Raises :class:`AlreadyHandled`, :class:`VersionConflict`, :class:`FenceLost` or
         :class:`StoreFull`; then nothing of it is stored.
+        """
+
+    async def save_all(self, saves: Sequence[Save]) -> Sequence[Saved | Exception]:
+        """Store each of ``saves``, in one commit where that can be; durable on return.
+
+        What became of each, in order: what :meth:`save` would return or raise. One that is refused does not
+        keep the others from being stored.
         """
 
     async def note(

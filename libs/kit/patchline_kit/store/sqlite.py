@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from patchline_kit.store.port import (
     EARLIER_SHOWN,
@@ -70,6 +71,12 @@ class SqliteStore(SqliteClaims, SqliteLanes):
     async def save(self, save: Save) -> Saved:
         """See :meth:`patchline_kit.store.port.Store.save`."""
         return await self._database.write(lambda connection: _save(connection, self._service, save))
+
+    async def save_all(self, saves: Sequence[Save]) -> Sequence[Saved | Exception]:
+        """See :meth:`patchline_kit.store.port.Store.save_all`."""
+        return await self._database.write_all(
+            [partial(_save, service=self._service, save=save) for save in saves]
+        )
 
     async def note(
         self, collection: str, id: str, expected_version: int, record_id: str, at: datetime

@@ -179,14 +179,17 @@ class SqliteDatabase:
         bring the connection into a second thread. Raises :class:`StoreFull` or :class:`StoreError` when
         nothing could be stored.
         """
-        if self._closed:
-            raise StoreError(f"{self.path} is closed")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        if not self._collected:
-            loop.call_soon(self._hand_over)
-        self._collected.append(_Job(run, future, loop))
-        return await future
+        return await self._collect(run)
+
+    async def write_all(self, runs: Sequence[Work[T]]) -> list[T | Exception]:
+        """Like :meth:`write` for each of ``runs``, together; what each returned or raised, in order."""
+        results: list[T | Exception] = []
+        for future in [self._collect(run) for run in runs]:
+            try:
+                results.append(await future)
+            except Exception as error:
+                results.append(error)
+        return results
 
     async def close(self) -> None:
         """Finish what was accepted, then close the file."""
@@ -198,6 +201,17 @@ class SqliteDatabase:
         await asyncio.to_thread(self._thread.join)
         self._reading.close()
         self._writing.close()
+
+    def _collect(self, run: Work[T]) -> asyncio.Future[T]:
+        """Take ``run`` into what this turn of the event loop hands to the writer."""
+        if self._closed:
+            raise StoreError(f"{self.path} is closed")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        if not self._collected:
+            loop.call_soon(self._hand_over)
+        self._collected.append(_Job(run, future, loop))
+        return future
 
     def _hand_over(self) -> None:
         if self._collected:
