@@ -9,14 +9,16 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import version
+from urllib.parse import urljoin
 
 import uvloop
 
-from patchline_cli import exit_codes, preflight
+from patchline_cli import exit_codes, native_stack, preflight
 from patchline_cli.failures import Failure, wrong_use
 from patchline_cli.output import Output, count
 from patchline_fleet.fleetfile import FleetFile
 from patchline_kit.host import Host, discover_services
+from patchline_kit.installation import installation_of, servers_named_in
 from patchline_kit.logs import configure_logging
 from patchline_kit.main import FOR_PEOPLE
 from patchline_kit.service import Service
@@ -27,23 +29,21 @@ GRACE = timedelta(seconds=4)
 LOG_FILE = "patchline.log"
 
 
-def run_whole(given: Mapping[str, object]) -> None:
+def run_whole(given: Mapping[str, object], *, native: bool = False) -> None:
     """Run all services until SIGINT or SIGTERM; ``given`` are settings that win over the environment.
+
+    With ``native`` the servers that `make native` started are used where ``given`` names no others.
 
     Raises :class:`Failure` if something stands in the way.
     """
     output = Output()
-    settings = _settings(output, given)
+    settings = _settings(output, native_stack.given_by_it(given) if native else given)
     fleet_file = preflight.check(settings)
     configure_logging(
         level=settings.log_level,
         style="text" if settings.log_format == "auto" else settings.log_format,
         file=settings.log_file,
-        secrets=[
-            secret.get_secret_value()
-            for secret in (settings.token, settings.kafka_password)
-            if secret is not None
-        ],
+        secrets=settings.secrets(),
     )
     _run(output, settings, fleet_file)
 
@@ -119,11 +119,10 @@ def banner(settings: ServiceSettings, fleet: FleetFile | None, seconds: float) -
     """What runs where, and what to try next: at most eight lines."""
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{shown}:{settings.port}"
-    transport = f"Kafka at {settings.kafka}" if settings.kafka else "embedded log"
     facts = {
         "Gateway": f"{url}  (API: {url}/docs)",
         "Data": str(settings.dir),
-        "Transport": f"{transport}; store: SQLite",
+        "Transport": _servers(settings),
         "Fleet": f"{fleet.path}: {count(len(fleet.targets), 'target')} in {count(len(fleet.groups), 'group')}"
         if fleet
         else "none; start with --fleet FILE",
@@ -136,7 +135,21 @@ def banner(settings: ServiceSettings, fleet: FleetFile | None, seconds: float) -
     return lines + [f"  {name:<{width}}{value}" for name, value in facts.items()]
 
 
+def _servers(settings: ServiceSettings) -> str:
+    names = installation_of(settings)
+    prefix = f" (topics {names.topic_prefix}*)" if names.topic_prefix else ""
+    transport = f"Kafka at {settings.kafka}{prefix}" if settings.kafka else "embedded log"
+    store = "SQLite"
+    if settings.mongo:
+        store = f"MongoDB at {servers_named_in(settings.mongo.get_secret_value())} ({names.database})"
+    return f"{transport}; store: {store}"
+
+
 def _traces() -> str:
+    if (zipkin := os.environ.get("OTEL_EXPORTER_ZIPKIN_ENDPOINT")) and "zipkin" in os.environ.get(
+        "OTEL_TRACES_EXPORTER", ""
+    ):
+        return f"Zipkin, {urljoin(zipkin, '/')}"
     endpoint = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get(
         "OTEL_EXPORTER_OTLP_ENDPOINT"
     )

@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
                 "patchline up --fleet fleet.yaml",
                 "patchline up --dir state --fleet fleet.yaml --port 8470",
                 "patchline up --fleet fleet.yaml --kafka localhost:9092",
+                "patchline up --fleet fleet.yaml --native",
             ]
         ),
     )(up)
@@ -62,8 +63,23 @@ def up(
             help="Kafka's bootstrap servers; without them the embedded log is used. (env: PATCHLINE_KAFKA)",
         ),
     ] = None,
+    mongo: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI", help="MongoDB's; without it documents lie in SQLite. (env: PATCHLINE_MONGO)"
+        ),
+    ] = None,
+    native: Annotated[
+        bool,
+        typer.Option(
+            "--native",
+            help="Use the Kafka, MongoDB and Zipkin that `make native` has started here; --kafka and --mongo"
+            " win.",
+        ),
+    ] = False,
 ) -> None:
     """Start all services in one process, and run them until Ctrl-C."""
     from patchline_cli.running import run_whole  # noqa: PLC0415 - what runs services takes long to import
 
-    run_whole({"dir": directory, "fleet": fleet, "port": port, "host": host, "kafka": kafka})
+    given = {"dir": directory, "fleet": fleet, "port": port, "host": host, "kafka": kafka, "mongo": mongo}
+    run_whole(given, native=native)

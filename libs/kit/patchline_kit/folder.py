@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -66,10 +67,12 @@ class FolderLock:
 
 
 def name_of(folder: Path) -> str:
-    """A name that stays with the folder, made the first time."""
+    """A name that stays with the folder, made the first time, by whichever process comes first."""
     path = folder / NAME_FILE
     if not path.exists():
         fresh = path.with_suffix(f".{os.getpid()}")
         fresh.write_text(f"{uuid.uuid4()}\n")
-        fresh.replace(path)
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, path)
+        fresh.unlink()
     return path.read_text().strip()

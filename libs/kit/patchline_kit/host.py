@@ -14,6 +14,7 @@ from typing import Any
 from patchline_kit.clock import Clock, SystemClock
 from patchline_kit.folder import FolderLock, FolderTaken, name_of
 from patchline_kit.health import health_app, serve_health
+from patchline_kit.installation import installation_of
 from patchline_kit.process import Process
 from patchline_kit.runtime import Runtime
 from patchline_kit.service import Service
@@ -180,7 +181,7 @@ class Host:
             return EmbeddedTransport(settings.dir / "log.db", clock=self._clock, topics=topics, grace=grace)
         return KafkaTransport(
             KafkaConnection.of(settings),
-            prefix=settings.topic_prefix,
+            prefix=installation_of(settings).topic_prefix,
             topics=topics,
             create_topics=settings.kafka_create_topics,
             replication=settings.kafka_replication,

@@ -42,11 +42,7 @@ def run_services(
             level=common.log_level,
             style=common.log_format,
             file=common.log_file,
-            secrets=[
-                secret.get_secret_value()
-                for secret in (common.token, common.kafka_password)
-                if secret is not None
-            ],
+            secrets=common.secrets(),
         )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_host(services, common, alone, on_ready))

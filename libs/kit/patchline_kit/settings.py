@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "PATCHLINE_"
 DEFAULT_PORT = 8470
+MONGO_URI = re.compile(r"mongodb(\+srv)?://[^/?]+(/[^/?\\. \"$]*)?(\?.*)?$")
 
 S = TypeVar("S", bound="ServiceSettings")
 
@@ -60,10 +63,12 @@ class ServiceSettings(BaseSettings):
     """Partitions of a topic that is created."""
     kafka_replication: int = Field(default=1, ge=1, le=9)
     """Replicas of a topic that is created; 3 in production."""
-    topic_prefix: str = Field(default="", max_length=100, pattern=r"^[A-Za-z0-9._-]*$")
-    """Put before every topic's and consumer group's name, so that installations can share a Kafka."""
-    mongo: str | None = None
-    """MongoDB's address; without it documents lie in SQLite."""
+    topic_prefix: str | None = Field(default=None, max_length=100, pattern=r"^[A-Za-z0-9._-]*$")
+    """Put before every topic's and consumer group's name on Kafka; by default it follows from the id in the
+    state folder, so that installations can share a Kafka."""
+    mongo: SecretStr | None = None
+    """MongoDB's URI (mongodb://…); without it documents lie in SQLite. A database that it does not name
+    follows from the id in the state folder."""
 
     keep: timedelta = timedelta(days=30)
     """How long handled records stay on their topics."""
@@ -79,6 +84,14 @@ class ServiceSettings(BaseSettings):
     health_port: int | None = Field(default=None, ge=0, le=65535)
     """The port of /live, /ready and /metrics on `host`; 0 takes a free one, none by default."""
 
+    def secrets(self) -> list[str]:
+        """What must never be written anywhere: the token and the passwords that are set."""
+        mongo = urlsplit(self.mongo.get_secret_value()).netloc if self.mongo else ""
+        credentials, at, _ = mongo.rpartition("@")
+        password = credentials.partition(":")[2] if at else ""
+        given = [secret.get_secret_value() for secret in (self.token, self.kafka_password) if secret]
+        return [secret for secret in (*given, password) if secret]
+
     @field_validator("keep", "grace")
     @classmethod
     def _positive(cls, value: timedelta) -> timedelta:
@@ -93,6 +106,13 @@ class ServiceSettings(BaseSettings):
             name, colon, port = server.strip().rpartition(":")
             if not (name and colon and port.isdigit()):
                 raise ValueError(f"{server.strip()!r} is not host:port")
+        return value
+
+    @field_validator("mongo")
+    @classmethod
+    def _mongo_uri(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not MONGO_URI.match(value.get_secret_value()):
+            raise ValueError("must be mongodb://host:port or mongodb+srv://host, with a database if you like")
         return value
 
     @model_validator(mode="after")
