@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -65,10 +66,17 @@ def run(command: list[str], *, cwd: Path) -> str:
     return done.stdout
 
 
-def build_fleet(folder: Path, *, progress: Callable[[str], None]) -> list[App]:
-    """Make every application of the blueprint below ``folder/apps``, and ``folder/fleet.yaml``."""
-    ports = dict(zip((blueprint.id for blueprint in FLEET), free_ports(len(FLEET)), strict=True))
-    apps = [App(blueprint, folder / "apps" / blueprint.id, ports[blueprint.id]) for blueprint in FLEET]
+def build_fleet(
+    folder: Path, *, progress: Callable[[str], None], first_port: int | None = None, caretaker: bool = False
+) -> list[App]:
+    """Make every application of the blueprint below ``folder/apps``, and at last ``folder/fleet.yaml``.
+
+    They listen on free ports, or on those from ``first_port`` on. With ``caretaker`` they are restarted by
+    :mod:`patchline_demo.caretaker`, not by whoever updates them.
+    """
+    chosen = free_ports(len(FLEET)) if first_port is None else range(first_port, first_port + len(FLEET))
+    ports = dict(zip((blueprint.id for blueprint in FLEET), chosen, strict=True))
+    apps = [App(blueprint, _folder(folder, blueprint), ports[blueprint.id]) for blueprint in FLEET]
 
     def build(app: App) -> None:
         _build_app(app, ports)
@@ -76,8 +84,36 @@ def build_fleet(folder: Path, *, progress: Callable[[str], None]) -> list[App]:
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(build, apps))
-    (folder / "fleet.yaml").write_text(GROUPS + _targets(apps))
+    text = GROUPS + _targets(apps, "ask.py" if caretaker else "control.py")
+    fresh = fleet_file(folder).with_suffix(".new")
+    fresh.write_text(text)
+    fresh.replace(fleet_file(folder))
     return apps
+
+
+def open_fleet(folder: Path) -> list[App]:
+    """The applications that :func:`build_fleet` made below ``folder``.
+
+    Raises :class:`DemoError` if one is not there.
+    """
+    apps = []
+    for blueprint in FLEET:
+        place = _folder(folder, blueprint)
+        try:
+            config = tomllib.loads((place / "config" / "app.toml").read_text())
+        except OSError as error:
+            raise DemoError(f"{place} holds no application of the demo: {error.strerror}") from error
+        apps.append(App(blueprint, place, config["port"]))
+    return apps
+
+
+def fleet_file(folder: Path) -> Path:
+    """Where the fleet file of a demo in ``folder`` is."""
+    return folder / "fleet.yaml"
+
+
+def _folder(folder: Path, blueprint: Blueprint) -> Path:
+    return folder / "apps" / blueprint.id
 
 
 def free_ports(count: int) -> list[int]:
@@ -93,7 +129,7 @@ def _build_app(app: App, ports: dict[str, int]) -> None:
     blueprint = app.blueprint
     app.folder.mkdir(parents=True)
     with resources.as_file(resources.files("patchline_demo") / "apps") as sources:
-        for name in ("serve.py", "control.py", f"{blueprint.program}.py"):
+        for name in ("serve.py", "control.py", "ask.py", f"{blueprint.program}.py"):
             shutil.copy(sources / name, app.folder / name)
     settings: dict[str, str | int] = {
         "name": blueprint.id,
@@ -115,7 +151,7 @@ def _build_app(app: App, ports: dict[str, int]) -> None:
     run([uv, "pip", "install", "--quiet", "--python", ".venv", *blueprint.packages], cwd=app.folder)
 
 
-def _targets(apps: Iterable[App]) -> str:
+def _targets(apps: Iterable[App], restarter: str) -> str:
     text = "targets:\n"
     for app in apps:
         text += f"""\
@@ -126,7 +162,7 @@ def _targets(apps: Iterable[App]) -> str:
     checks:
       - {{command: [".venv/bin/python", "{app.blueprint.program}.py", "--selfcheck"], timeout: PT20S}}
       - {{http: "http://127.0.0.1:{app.port}/health"}}
-    restart: {{command: [".venv/bin/python", "control.py", "restart"]}}
+    restart: {{command: [".venv/bin/python", "{restarter}", "restart"]}}
     backup: {{paths: [config, data], restore: [config]}}
 """
     return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -15,8 +16,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from patchline_demo.build import App, DemoError, build_fleet, free_ports
-from patchline_demo.command import Patchline
+from patchline_demo.build import App, DemoError, build_fleet, free_ports, open_fleet
+from patchline_demo.command import OwnPatchline, Patchline
 from patchline_demo.narrator import Narrator
 from patchline_demo.scenario import APPROVED_BY_HAND, WAYS, Fleet, Way
 
@@ -36,14 +37,20 @@ class Ending:
 
 def main() -> int:
     """Run the demo; 0 only if every update ended as it should, in the targets' own words."""
-    parser = argparse.ArgumentParser(prog="patchline_demo", description=__doc__)
-    parser.add_argument("--dir", type=Path, default=Path(".demo"), help="folder of the demo, made anew")
-    parser.add_argument("--kafka", metavar="BOOTSTRAP", help="use this Kafka instead of the embedded log")
-    parser.add_argument("--keep", action="store_true", help="leave the applications and Patchline running")
-    arguments = parser.parse_args()
+    arguments = _arguments()
     console = Console(soft_wrap=True)
+    folder = arguments.dir.resolve()
     try:
-        endings = _run(arguments.dir.resolve(), arguments.kafka, console, keep=arguments.keep)
+        with ExitStack() as cleanup, Narrator(console) as narrator:
+            if arguments.url:
+                narrator.say(f"using the fleet in {folder} and the Patchline at {arguments.url}")
+                fleet = Fleet.before_updates(open_fleet(folder))
+                patchline = Patchline(arguments.url, arguments.token)
+                cleanup.callback(patchline.stop)
+            else:
+                fleet, patchline = _everything(folder, arguments, narrator, cleanup)
+            endings = _carry(patchline, fleet, narrator)
+            _summarise(console, patchline, endings)
     except DemoError as error:
         console.print(f"The demo stopped: {error}", markup=False, highlight=False)
         return 1
@@ -52,27 +59,48 @@ def main() -> int:
     return 1 if any(ending.problems for ending in endings) else 0
 
 
-def _run(folder: Path, kafka: str | None, console: Console, *, keep: bool) -> list[Ending]:
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="patchline_demo", description=__doc__)
+    parser.add_argument("--dir", type=Path, default=Path(".demo"), help="folder of the demo, made anew")
+    parser.add_argument("--kafka", metavar="BOOTSTRAP", help="use this Kafka instead of the embedded log")
+    parser.add_argument("--keep", action="store_true", help="leave the applications and Patchline running")
+    parser.add_argument(
+        "--url", help="use the Patchline that runs there, and the fleet in --dir as it is, just built"
+    )
+    parser.add_argument(
+        "--token",
+        default=os.environ.get("PATCHLINE_TOKEN") or None,
+        help="API token of that Patchline (env: PATCHLINE_TOKEN)",
+    )
+    return parser.parse_args()
+
+
+def _everything(
+    folder: Path, arguments: argparse.Namespace, narrator: Narrator, cleanup: ExitStack
+) -> tuple[Fleet, Patchline]:
+    """A fleet made anew, running, and a Patchline of its own; ``cleanup`` stops both."""
     _empty(folder)
-    with ExitStack() as cleanup, Narrator(console) as narrator:
-        narrator.say(f"building eight applications with old packages in {folder}")
-        apps = build_fleet(folder, progress=narrator.say)
-        fleet = Fleet.before_updates(apps)
-        for app in apps:
-            if not keep:
-                cleanup.callback(app.control, "stop")
-            app.control("start")
-        narrator.say("all applications answer; starting `patchline up`")
-        patchline = Patchline(folder, free_ports(1)[0], kafka=kafka)
-        if not keep:
-            cleanup.callback(patchline.stop)
-        patchline.wait_until_ready()
-        narrator.say(f"Patchline is ready at {patchline.url}; publishing the vendors' feed")
-        ids = _publish(patchline)
-        _follow(patchline, ids, narrator)
-        endings = [_ending(way, ids[way.component], patchline, fleet) for way in WAYS]
-        _summarise(console, patchline, folder, endings)
-    return endings
+    narrator.say(f"building eight applications with old packages in {folder}")
+    apps = build_fleet(folder, progress=narrator.say)
+    fleet = Fleet.before_updates(apps)
+    for app in apps:
+        if not arguments.keep:
+            cleanup.callback(app.control, "stop")
+        app.control("start")
+    narrator.say("all applications answer; starting `patchline up`")
+    patchline = OwnPatchline(folder, free_ports(1)[0], kafka=arguments.kafka)
+    if not arguments.keep:
+        cleanup.callback(patchline.stop)
+    return fleet, patchline
+
+
+def _carry(patchline: Patchline, fleet: Fleet, narrator: Narrator) -> list[Ending]:
+    """Publish the feed and follow the updates to their end."""
+    patchline.wait_until_ready()
+    narrator.say(f"Patchline is ready at {patchline.url}; publishing the vendors' feed")
+    ids = _publish(patchline)
+    _follow(patchline, ids, narrator)
+    return [_ending(way, ids[way.component], patchline, fleet) for way in WAYS]
 
 
 def _empty(folder: Path) -> None:
@@ -136,7 +164,7 @@ def _ending(way: Way, update_id: str, patchline: Patchline, fleet: Fleet) -> End
     return Ending(way, update_id, update, problems)
 
 
-def _summarise(console: Console, patchline: Patchline, folder: Path, endings: list[Ending]) -> None:
+def _summarise(console: Console, patchline: Patchline, endings: list[Ending]) -> None:
     table = Table("update", "what it does", "ended", "as the targets say", title="Updates")
     table.columns[0].no_wrap = True
     for ending in endings:
@@ -146,10 +174,10 @@ def _summarise(console: Console, patchline: Patchline, folder: Path, endings: li
     console.print(patchline.run("notices"), markup=False, highlight=False)
     console.print("Reports:")
     for ending in endings:
-        for report in sorted((folder / "state" / "reports" / ending.update_id).glob("*.html")):
+        for report in patchline.reports(ending.update_id):
             console.print(f"  {report}", highlight=False)
-    verified = patchline.run("ledger", "verify", "--dir", str(folder / "state"))
-    console.print(verified, markup=False, highlight=False)
+    if (verified := patchline.ledger()) is not None:
+        console.print(verified, markup=False, highlight=False)
     wrong = [ending.update_id for ending in endings if ending.problems]
     verdict = f"[red]not as they should: {', '.join(wrong)}[/]" if wrong else "[green]as they should[/]"
     console.print(f"{len(endings)} updates ended {verdict}.")
