@@ -104,6 +104,7 @@ native_server() {
     stop) stop ;;
     status) if pid="$(running)"; then echo "$server runs at $(address) (pid $pid)"; else echo "no native $server runs"; exit 1; fi ;;
     address) running >/dev/null && address ;;
-    *) fail "usage: infra/native/$folder start|stop|status|address" ;;
+    jars) need_java; mkdir -p "$state"; exec 9>"$state/lock"; flock 9; fetch_jars >&2; echo "$state/jars" ;;
+    *) fail "usage: infra/native/$folder start|stop|status|address|jars" ;;
     esac
 }
