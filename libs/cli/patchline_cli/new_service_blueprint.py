@@ -137,7 +137,8 @@ def _known(text: str) -> type[Event] | None:
 
 def _hint(text: str) -> str:
     kinds = event_types().values()
-    near = _nearest(text, {kind.__name__ for kind in kinds}) or _nearest(text, {kind.TOPIC for kind in kinds})
+    names = {kind.TOPIC if text.islower() else kind.__name__ for kind in kinds}
+    near = _nearest(text, names)
     return f"Near to it: {', '.join(near)}." if near else "docs/events.md lists all events."
 
 
