@@ -100,10 +100,11 @@ class ServiceHandle(Protocol):
     def now(self) -> datetime:
         """The instant, in UTC, by the injected clock."""
 
-    async def deliver(self, message: Message) -> None:
+    async def deliver(self, message: Message, *, follows: tuple[type[Document], str] | None = None) -> None:
         """Hand a local message to the service's own handler; stored when this returns.
 
-        Raises what the handler raises: here nothing is parked.
+        The step goes on in the trace in which the document that it ``follows`` was saved. Raises what the
+        handler raises: here nothing is parked.
         """
 
     async def read(self, kind: type[D], id: str) -> D | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,11 +16,16 @@ class Document(BaseModel):
         class Wave(Document, collection="waves"): ...
 
     Collections live in the namespace of their service, so two services may use the same name.
+
+    For its traces it may say more: ``id_of="update"`` (or ``"wave"``, ``"target"``) if its id is that of an
+    update, and ``shared=True`` if it is changed on behalf of many updates, so that its wakes belong to none.
     """
 
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True, validate_assignment=False)
 
     COLLECTION: ClassVar[str] = ""
+    ID_OF: ClassVar[Literal["update", "wave", "target"] | None] = None
+    SHARED: ClassVar[bool] = False
 
     id: str
     version: int = 0
@@ -30,10 +35,20 @@ class Document(BaseModel):
     wake_priority: int = 0
     """Of the documents that are due, the one with the highest number is woken first."""
 
-    def __init_subclass__(cls, *, collection: str | None = None, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls,
+        *,
+        collection: str | None = None,
+        id_of: Literal["update", "wave", "target"] | None = None,
+        shared: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init_subclass__(**kwargs)
         if collection is not None:
             cls.COLLECTION = collection
+        if id_of is not None:
+            cls.ID_OF = id_of
+        cls.SHARED = cls.SHARED or shared
 
     def tags(self) -> frozenset[str]:
         """The words under which :meth:`Context.find` finds this document; computed at each save."""

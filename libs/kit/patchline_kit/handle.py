@@ -29,17 +29,26 @@ class Handle:
         """The instant, in UTC, by the injected clock."""
         return self._core.clock.now()
 
-    async def deliver(self, message: Message) -> None:
+    async def deliver(self, message: Message, *, follows: tuple[type[Document], str] | None = None) -> None:
         """See :meth:`patchline_kit.context.ServiceHandle.deliver`."""
         kind = type(message)
         handler = self._core.service.messages.get(kind)
         if handler is None:
             raise TypeError(f"{self._core.service.name} has no handler for the message {kind.__name__}")
         message_id = str(uuid7())
+        before = (
+            None if follows is None else await self._core.store.load(collection_of(follows[0]), follows[1])
+        )
         attempt = await self._handling.attempt(
             handler,
             message,
-            Trigger(kind="call", id=message_id, inbox_id=message_id),
+            Trigger(
+                kind="call",
+                id=message_id,
+                inbox_id=message_id,
+                traceparent=before.traceparent if before else None,
+                caused_at=before.saved_at if before else None,
+            ),
             name=f"{getattr(handler, '__name__', 'call')} {kind.__name__}",
         )
         if attempt.error is not None:

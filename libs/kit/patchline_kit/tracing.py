@@ -1,14 +1,17 @@
-"""Spans around what the kit runs, continuing the trace that came with a record or lies in a document."""
+"""Spans around what the kit runs, in the trace of the update that they are about."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import time
+from contextvars import Token
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
+from opentelemetry import context as contexts
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import (
@@ -19,22 +22,199 @@ from opentelemetry.trace import (
     SpanKind,
     Status,
     StatusCode,
-    TraceFlags,
     Tracer,
 )
 
+from patchline_kit.documents import Document
+from patchline_kit.subjects import NAMES, is_about_an_update, subjects
+from patchline_kit.trace_ids import TraceIds, belongs_to, header_of, parse, trace_id_after
+from patchline_schemas import Event, event_types
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.util import types
+
 NEW_TRACE_AFTER = timedelta(hours=1)
 """A step that follows its cause by more begins a trace of its own, linked to the old."""
-
-ATTRIBUTES = {"update_id": "update.id", "wave_id": "wave.id", "target_id": "target.id"}
+URGENT = "patchline.urgent"
+"""Attribute of a span that handles something urgent; the sampler keeps it."""
+FAILED = "patchline.failed"
+"""Attribute of a span that is made only because its step has failed."""
+CONTINUES = "trace.continues"
+CAUSED_BY = "trace.caused_by"
+"""Attributes with the id of another trace, for a UI that shows no links: the one that was left after a long
+wait, and the one in which a person or another update brought this step about."""
+REASON_LENGTH = 500
 
 
 def default_tracer() -> Tracer:
     """A tracer that makes real ids and exports nothing."""
-    return TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False).get_tracer("patchline_kit")
+    provider = TracerProvider(sampler=ALWAYS_OFF, id_generator=TraceIds(), shutdown_on_exit=False)
+    return provider.get_tracer("patchline_kit")
 
 
-@contextmanager
+class Step(Span):
+    """A span that is opened as late as possible: once it is known which document the step is about.
+
+    It is the current span from the beginning; who asks for its context, to log or to emit, opens it. A
+    context manager for one use.
+    """
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        name: str,
+        *,
+        about: object,
+        trigger: SpanContext | None,
+        waited: bool,
+        seed: str | None,
+        now: datetime,
+        kind: SpanKind,
+        urgent: bool,
+    ) -> None:
+        self._tracer = tracer
+        self._name = name
+        self._trigger = trigger
+        self._waited = waited
+        self._seed = seed
+        self._now = now
+        self._kind = kind
+        self._began = time.time_ns()
+        self._attributes: dict[str, Any] = dict(subjects(about))
+        if urgent:
+            self._attributes[URGENT] = True
+        self._about = self._attributes.get(NAMES["update"])
+        self._update: str | None = None
+        self._own: SpanContext | None = None
+        self._span: Span | None = None
+        self._parent: Context | None = None
+        self._links: list[Link] = []
+        self._status: Status | None = None
+        self._token: Token[Context] | None = None
+
+    def __enter__(self) -> Self:
+        self.enter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+        self.end()
+
+    def enter(self) -> None:
+        """Make this the current span, until :meth:`leave`; it may end later, when all is stored."""
+        self._token = contexts.attach(trace.set_span_in_context(self))
+
+    def leave(self) -> None:
+        """Make the span before this one the current one again."""
+        if self._token is not None:
+            contexts.detach(self._token)
+
+    def take_up(self, document: Document, header: str | None, saved_at: datetime | None) -> None:
+        """The step is about ``document``, last saved by the span in ``header``: it goes on in its trace."""
+        found = subjects(document)
+        self.set_attributes(found)
+        if self._span is None and is_about_an_update(type(document)):
+            self._update = found.get(NAMES["update"])
+            context = parse(header)
+            if context is not None and not _long_ago(saved_at, self._now):
+                self._own = context
+
+    def get_span_context(self) -> SpanContext:
+        """The span's ids; from now on it stays in its trace."""
+        return self._opened().get_span_context()
+
+    def set_attribute(self, key: str, value: types.AttributeValue) -> None:
+        """See :class:`opentelemetry.trace.Span`."""
+        self.set_attributes({key: value})
+
+    def set_attributes(self, attributes: Mapping[str, types.AttributeValue]) -> None:
+        """See :class:`opentelemetry.trace.Span`."""
+        self._attributes.update(attributes)
+        if self._span is not None:
+            self._span.set_attributes(attributes)
+
+    def add_event(self, name: str, attributes: types.Attributes = None, timestamp: int | None = None) -> None:
+        """See :class:`opentelemetry.trace.Span`."""
+        self._opened().add_event(name, attributes, timestamp)
+
+    def update_name(self, name: str) -> None:
+        """See :class:`opentelemetry.trace.Span`."""
+        self._name = name
+        if self._span is not None:
+            self._span.update_name(name)
+
+    def is_recording(self) -> bool:
+        """Whether anything set here may be seen by somebody; a step that fails always may."""
+        return True
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        """See :class:`opentelemetry.trace.Span`."""
+        self._status = status if isinstance(status, Status) else Status(status, description)
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: types.Attributes = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        """See :class:`opentelemetry.trace.Span`."""
+        self._opened().record_exception(exception, attributes, timestamp, escaped)
+
+    def end(self, end_time: int | None = None) -> None:
+        """End the span. One that was not sampled and has failed is made after all."""
+        span = self._opened()
+        failed = self._status is not None and self._status.status_code is StatusCode.ERROR
+        if failed and not span.is_recording():
+            self._attributes[FAILED] = True
+            span = self._started(span.get_span_context().trace_id)
+        if span.is_recording():
+            if self._status is not None:
+                span.set_status(self._status)
+            span.end(end_time)
+
+    def _opened(self) -> Span:
+        if self._span is None:
+            self._parent, trace_id, self._links = self._place()
+            self._span = self._started(trace_id)
+        return self._span
+
+    def _started(self, trace_id: int | None) -> Span:
+        ids = getattr(self._tracer, "id_generator", None)
+        if isinstance(ids, TraceIds):
+            ids.next_trace_id = trace_id if self._parent is None else None
+        return self._tracer.start_span(
+            self._name,
+            context=self._parent or Context(),
+            links=self._links,
+            attributes=self._attributes,
+            kind=self._kind,
+            start_time=self._began,
+        )
+
+    def _place(self) -> tuple[Context | None, int | None, list[Link]]:
+        """The parent (None for a root), the id of a trace that begins here, and the links."""
+        trigger, own, update = self._trigger, self._own, self._update
+        if trigger is None:
+            if own is not None:
+                return _under(own), None, []
+            seed, update = self._seed, update or self._about
+            return None, None if seed is None else trace_id_after(seed, update), []
+        foreign = update is not None and not belongs_to(trigger.trace_id, update)
+        if foreign and update is not None and own is not None and belongs_to(own.trace_id, update):
+            return _under(own), None, self._linked(trigger, CAUSED_BY)
+        if foreign or self._waited:
+            reason = CAUSED_BY if foreign else CONTINUES
+            return None, trace_id_after(trigger, update or self._about), self._linked(trigger, reason)
+        return _under(trigger), None, []
+
+    def _linked(self, other: SpanContext, reason: str) -> list[Link]:
+        self._attributes[reason] = f"{other.trace_id:032x}"
+        return [Link(other, {"reason": reason})]
+
+
 def step(
     tracer: Tracer,
     name: str,
@@ -44,62 +224,95 @@ def step(
     parent_at: datetime | None = None,
     now: datetime,
     kind: SpanKind = SpanKind.INTERNAL,
-) -> Iterator[Span]:
-    """A span named for what it does; ``about`` is the event, message or document in hand.
+    seed: str | None = None,
+    urgent: bool = False,
+    apart: bool = False,
+) -> Step:
+    """A span around one step; ``about`` is the event, message or document in hand.
 
-    ``parent`` is a W3C traceparent; ``parent_at`` is when it was written.
+    ``parent`` is a W3C traceparent; ``parent_at`` is when it was written. Where there is none, all steps of
+    the same ``seed`` (an event's id) begin the same trace. ``apart`` begins a trace in any case.
     """
-    context = parse(parent)
-    follows = context is not None and (parent_at is None or now - parent_at <= NEW_TRACE_AFTER)
-    span = tracer.start_span(
+    return Step(
+        tracer,
         name,
-        context=trace.set_span_in_context(NonRecordingSpan(context)) if context and follows else None,
-        links=[Link(context)] if context and not follows else None,
-        attributes=attributes(about),
+        about=about,
+        trigger=parse(parent),
+        waited=apart or _long_ago(parent_at, now),
+        seed=seed,
+        now=now,
         kind=kind,
+        urgent=urgent,
     )
-    with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
-        yield span
+
+
+def take_up(document: Document, header: str | None = None, saved_at: datetime | None = None) -> None:
+    """Let the running step go on in the trace of the document that it has loaded or created."""
+    span = trace.get_current_span()
+    if isinstance(span, Step):
+        span.take_up(document, header, saved_at)
+
+
+def called(name: str) -> None:
+    """Name the running step for what it turned out to do."""
+    trace.get_current_span().update_name(name)
 
 
 def failed(span: Span, error: BaseException) -> None:
     """Mark a span as failed, with the error's text."""
-    span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+    span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"[:REASON_LENGTH]))
 
 
-def attributes(about: object) -> dict[str, Any]:
-    """The ids by which a trace is found again."""
-    found = {}
-    for field, name in _shown(type(about)):  # type: ignore[arg-type]  # classes are hashable
-        value = getattr(about, field)
-        if isinstance(value, str):
-            found[name] = value
-    return found
+def not_good(reason: str) -> None:
+    """Mark the running step as one that ended in failure, though its handler did all that it should."""
+    trace.get_current_span().set_status(Status(StatusCode.ERROR, reason[:REASON_LENGTH]))
 
 
-@cache
-def _shown(kind: type[Any]) -> tuple[tuple[str, str], ...]:
-    fields = getattr(kind, "model_fields", {})
-    return tuple((field, name) for field, name in ATTRIBUTES.items() if field in fields)
+def emitted(event: Event) -> None:
+    """Mark the running step as failed if what it emits says so."""
+    if _says_failure(type(event)):
+        reason = getattr(event, "error", None) or getattr(event, "reason", None) or type(event).TYPE
+        not_good(str(reason))
 
 
 def traceparent(span: Span) -> str:
     """The W3C header that makes another span this one's child."""
-    context = span.get_span_context()
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+    return header_of(span.get_span_context())
 
 
-def parse(header: str | None) -> SpanContext | None:
-    """The context in a W3C traceparent (version 00), or None if it is none."""
-    if header is None:
-        return None
-    parts = header.split("-")
-    if len(parts) < 4 or len(parts[1]) != 32 or len(parts[2]) != 16:
-        return None
-    try:
-        context = SpanContext(
-            int(parts[1], 16), int(parts[2], 16), is_remote=True, trace_flags=TraceFlags(int(parts[3], 16))
-        )
-    except ValueError:
-        return None
-    return context if context.is_valid else None
+@cache
+def span_name(what: str) -> str:
+    """``start WaveBackedUp`` as people say it: ``start waves.backed-up``."""
+    handler, _, kind = what.rpartition(" ")
+    topics = {event.__name__: event.topics()[0] for event in event_types().values()}
+    verb = handler.strip("_").replace("_", " ")
+    if kind in topics:
+        return f"{verb} {topics[kind]}"
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", kind).lower()
+    return words if set(verb.split()) <= set(words.split()) else f"{verb} {words}"
+
+
+@cache
+def _says_failure(kind: type[Event]) -> bool:
+    return kind.topics()[0].endswith("failed")
+
+
+def _long_ago(then: datetime | None, now: datetime) -> bool:
+    return then is not None and now - then > NEW_TRACE_AFTER
+
+
+def _under(parent: SpanContext) -> Context:
+    return trace.set_span_in_context(NonRecordingSpan(parent))
+
+
+__all__ = [
+    "Step",
+    "called",
+    "default_tracer",
+    "failed",
+    "not_good",
+    "parse",
+    "step",
+    "take_up",
+    "traceparent",
+]

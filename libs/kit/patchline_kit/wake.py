@@ -246,11 +246,12 @@ class Wakers:
             unit.hold(document, stored.body)
             with tracing.step(
                 core.tracer,
-                f"{core.service.name} {name}",
+                tracing.span_name(name),
                 about=document,
                 parent=stored.traceparent,
                 parent_at=stored.saved_at,
                 now=core.clock.now(),
+                apart=kind.SHARED,
             ) as span:
                 try:
                     await handler(document, unit)
