@@ -20,6 +20,7 @@ from patchline_cli import (
     new_service,
     notices,
     reports,
+    services,
     state,
     targets,
     up,
@@ -85,6 +86,8 @@ fleet_group = typer.Typer(no_args_is_help=True, help="Check a fleet file, or put
 fleet.register(fleet_group)
 state_group = typer.Typer(no_args_is_help=True, help="Back Patchline's own state up, and put it back.")
 state.register(state_group)
+service_group = typer.Typer(no_args_is_help=True, help="Services in processes of their own.")
+services.register(service_group)
 events_group = typer.Typer(no_args_is_help=True, help="Watch events as they happen.")
 events.register(events_group)
 
@@ -99,6 +102,7 @@ app.add_typer(state_group, name="state")
 app.add_typer(letters_group, name="dead-letters")
 app.add_typer(fleet_group, name="fleet")
 app.add_typer(events_group, name="events")
+app.add_typer(service_group, name="service")
 for part in (doctor, halt, new_service, versions):
     part.register(app)
 

@@ -122,7 +122,7 @@ def banner(settings: ServiceSettings, fleet: FleetFile | None, seconds: float) -
     facts = {
         "Gateway": f"{url}  (API: {url}/docs)",
         "Data": str(settings.dir),
-        "Transport": _servers(settings),
+        "Transport": servers_of(settings),
         "Fleet": f"{fleet.path}: {count(len(fleet.targets), 'target')} in {count(len(fleet.groups), 'group')}"
         if fleet
         else "none; start with --fleet FILE",
@@ -135,7 +135,8 @@ def banner(settings: ServiceSettings, fleet: FleetFile | None, seconds: float) -
     return lines + [f"  {name:<{width}}{value}" for name, value in facts.items()]
 
 
-def _servers(settings: ServiceSettings) -> str:
+def servers_of(settings: ServiceSettings) -> str:
+    """Transport and store, as a person reads them; without passwords."""
     names = installation_of(settings)
     prefix = f" (topics {names.topic_prefix}*)" if names.topic_prefix else ""
     transport = f"Kafka at {settings.kafka}{prefix}" if settings.kafka else "embedded log"

@@ -53,6 +53,17 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
+def killed_with(parent: int) -> Callable[[], None]:
+    """For ``preexec_fn``: the child, whatever it becomes, is killed when the process ``parent`` ends."""
+
+    def prepare() -> None:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare
+
+
 def run(
     command: Sequence[str],
     *,
@@ -81,7 +92,7 @@ def run(
             stderr=subprocess.STDOUT if sink else subprocess.PIPE,
             start_new_session=True,
             pass_fds=tuple(pass_fds),
-            preexec_fn=_prepare(os.getpid()),  # noqa: PLW1509 - the processes that use this have one thread
+            preexec_fn=killed_with(os.getpid()),  # noqa: PLW1509 - the processes that use this have one thread
         )
         _running.add(process.pid)
         try:
@@ -99,15 +110,6 @@ def run(
         stdout=stdout.decode(errors="replace"),
         duration=time.monotonic() - started,
     )
-
-
-def _prepare(parent: int) -> Callable[[], None]:
-    def prepare() -> None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return prepare
 
 
 def _watch(process: subprocess.Popen[bytes], timeout: float | None, keep: int) -> tuple[bytes, bytes, bool]:

@@ -24,20 +24,22 @@ class FolderLock:
 
     With ``alone`` nobody else may run any of them there, nor another whole Patchline: its services know
     that nobody works beside them. Replicas in processes of their own hold their service together, and a
-    service that a whole Patchline does not have runs beside it. Raises :class:`FolderTaken`, or
+    service that a whole Patchline does not have runs beside it. With ``shared`` transport and store (servers)
+    replicas of any service run beside a whole Patchline too. Raises :class:`FolderTaken`, or
     :class:`OSError` for a folder that cannot be used.
     """
 
-    def __init__(self, folder: Path, *, alone: bool, services: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, *, alone: bool, services: Sequence[str] = (), shared: bool = False
+    ) -> None:
         locks = folder / LOCK_FOLDER
         locks.mkdir(parents=True, exist_ok=True)
         self._descriptors: list[int] = []
-        paths = [locks / name for name in services]
-        if alone:
-            paths.insert(0, folder / LOCK_FILE)
         try:
-            for path in paths:
-                self._hold(folder, path, alone=alone)
+            if alone:
+                self._hold(folder, folder / LOCK_FILE, alone=True)
+            for name in services:
+                self._hold(folder, locks / name, alone=alone and not shared)
         except BaseException:
             self.release()
             raise

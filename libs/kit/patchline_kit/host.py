@@ -64,9 +64,9 @@ def discover_services(names: Sequence[str] = ()) -> list[Service]:
 class Host:
     """Services in this process, on one transport and one store.
 
-    With ``alone`` (a whole Patchline) nobody else may use the state folder meanwhile. Common settings come
-    from ``settings``, a service's own from the environment. ``resources``, by service name, win over the
-    services' factories.
+    With ``alone`` (a whole Patchline) no second one may use the state folder meanwhile, and replicas of its
+    services only where transport and store are shared servers. Common settings come from ``settings``, a
+    service's own from the environment. ``resources``, by service name, win over the services' factories.
     """
 
     def __init__(
@@ -155,7 +155,9 @@ class Host:
             )
         try:
             names = [service.name for service in self._services]
-            lock = FolderLock(settings.dir, alone=self._alone, services=names)
+            lock = FolderLock(
+                settings.dir, alone=self._alone, services=names, shared=settings.on_shared_servers
+            )
         except OSError as error:
             raise HostError(f"the state folder {settings.dir} cannot be used: {error.strerror}") from error
         self._exits.callback(lock.release)
@@ -200,7 +202,7 @@ class Host:
             resources={Process: process, **self._resources.get(service.name, {})},
             tracer=telemetry.tracer,
             metrics=telemetry.metrics,
-            sole_owner=self._alone,
+            sole_owner=self._alone and not self.settings.on_shared_servers,
         )
 
     async def _serve_health(self) -> None:

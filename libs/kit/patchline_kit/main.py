@@ -25,7 +25,11 @@ FOR_PEOPLE = (FolderTaken, HostError, SettingsError, StoreError, TransportError)
 
 def run(service: Service) -> None:
     """Run ``service`` until it is told to stop; ends the process with 0, 1 or, for wrong settings, 2."""
-    sys.exit(run_services([service], lambda: load_settings(ServiceSettings), alone=False))
+
+    def ready(_: Host) -> None:
+        logging.getLogger(f"patchline.{service.name}").info("%s does its work", service.name)
+
+    sys.exit(run_services([service], lambda: load_settings(ServiceSettings), alone=False, on_ready=ready))
 
 
 def run_services(

@@ -84,6 +84,11 @@ class ServiceSettings(BaseSettings):
     health_port: int | None = Field(default=None, ge=0, le=65535)
     """The port of /live, /ready and /metrics on `host`; 0 takes a free one, none by default."""
 
+    @property
+    def on_shared_servers(self) -> bool:
+        """Whether replicas in other processes may share all the work: nothing shared lies in the folder."""
+        return self.kafka is not None and self.mongo is not None
+
     def secrets(self) -> list[str]:
         """What must never be written anywhere: the token and the passwords that are set."""
         mongo = urlsplit(self.mongo.get_secret_value()).netloc if self.mongo else ""
