@@ -33,6 +33,10 @@ test: install ## every test but the long forms; those on the native servers too 
 test-long: install ## the long forms of tests
 	infra/with-native $(PYTEST) -m long --timeout 1800
 
+chaos: install ## updates while everything is killed, frozen and cut off (SEED=7 UPDATES=300 PACE=3)
+	PYTHONPATH=tests/support $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) --updates $(or $(UPDATES),300) \
+	  $(if $(PACE),--pace $(PACE))
+
 bench: install ## speed, as ratios with a reference in the same run
 	infra/with-native $(BIN)/python -m tests.bench
 
@@ -57,4 +61,4 @@ docs: install ## write docs/events.md from the code and check every link
 clean: ## remove .venv and all that was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo
 
-.PHONY: help install demo test test-long bench lint types schemas schemas-check docs clean
+.PHONY: help install demo test test-long chaos bench lint types schemas schemas-check docs clean

@@ -1,0 +1,115 @@
+"""What a run leaves behind, as plain data: events on topics, the sim fleet's apply log, the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Literal
+
+Outcome = Literal["completed", "failed-in-test", "rolled-back"]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event as it lies on a topic."""
+
+    id: str
+    topic: str
+    """Without prefix, as read: an urgent one ends with ``.urgent``."""
+    source: str
+    key: str
+    cause: str | None
+    at: datetime
+    """When the broker appended it, by the broker's clock."""
+    place: tuple[int, int]
+    """Partition and offset."""
+    body: Mapping[str, Any]
+    raw: tuple[object, ...] = ()
+    """Headers and value as they came, to compare."""
+
+    @property
+    def kind(self) -> str:
+        """The topic, whatever its lane."""
+        return self.topic.removesuffix(".urgent")
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """A line of the sim fleet's apply log."""
+
+    number: int
+    target: str
+    at: datetime
+    event: Literal["begin", "end", "interrupted"]
+    run: str
+    operation: Literal["apply", "rollback"]
+    component: str
+    version: str
+    fence: int
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An entry of the ledger."""
+
+    event_id: str
+    topic: str
+    raw: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What was published, and how it must end."""
+
+    component: str
+    version: str
+    before: str
+    targets: tuple[str, ...]
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class PulsedWindow:
+    """A window that opens at second 0 of each minute."""
+
+    seconds: float
+    """How long it stays open."""
+
+    def open_at(self, at: datetime) -> bool:
+        """Whether it is open then."""
+        at = at.astimezone(UTC)
+        return at.second + at.microsecond / 1e6 < self.seconds
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All of it."""
+
+    told: Sequence[Told]
+    """Every record that is an event, in the broker's order of time; one sent twice is there twice."""
+    touches: Sequence[Touch]
+    kept: Sequence[Kept]
+    ledger_problems: Sequence[str]
+    """What verifying the ledger's chains and seals says."""
+    packages: Mapping[str, Mapping[str, str]]
+    """What each target has in the end."""
+    expected: Sequence[Expected]
+    windows: Mapping[str, PulsedWindow] = field(default_factory=dict)
+    """By target; one that is not named may be touched at any time."""
+    poison: frozenset[str] = frozenset()
+    """``topic/partition/offset`` of the records that were made to be unreadable."""
+
+    @cached_property
+    def first(self) -> Mapping[str, Told]:
+        """Each event at its first appearance, in order."""
+        found: dict[str, Told] = {}
+        for told in self.told:
+            found.setdefault(told.id, told)
+        return found
+
+    def of_kind(self, *kinds: str) -> Iterable[Told]:
+        """The first appearances of events of these topics, in order."""
+        return (told for told in self.first.values() if told.kind in kinds)

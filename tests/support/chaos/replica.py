@@ -1,0 +1,68 @@
+"""One replica of one service, as its process runs it: the real host, with a clock that can be made to jump.
+
+It is forked from a server that has the services imported already, so a killed one is back in no time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+JUMP = timedelta(hours=1, seconds=30)
+"""An hour, and half a minute more: what opens by the minute is then seen at the wrong time, too."""
+PR_SET_PDEATHSIG = 1
+
+
+def run(service: str, environment: Mapping[str, str], log: Path) -> None:
+    """Be a replica of ``service`` until SIGTERM; SIGUSR1 puts its clock forward, SIGUSR2 back."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.environ.update(environment)
+
+    import uuid_utils
+    import uvloop
+
+    from patchline_kit.host import Host, discover_services
+    from patchline_kit.logs import configure_logging
+    from patchline_kit.main import explained
+    from patchline_kit.settings import ServiceSettings, load_settings
+
+    uuid_utils.reseed_rng()
+    clock = _jumping_clock()
+    configure_logging(level="info", style="text", file=None, secrets=[])
+    host = Host(discover_services([service]), load_settings(ServiceSettings), alone=False, clock=clock)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(host.run())
+    except Exception as error:
+        sys.stderr.write(f"patchline: {explained(error)}\n")
+        sys.exit(1)
+
+
+def _jumping_clock():  # type: ignore[no-untyped-def]
+    from patchline_kit.clock import SystemClock
+
+    class JumpingClock(SystemClock):
+        """The machine's clock, put wrong by signals; its monotonic time goes on as ever."""
+
+        off = timedelta(0)
+
+        def now(self) -> datetime:
+            return super().now() + self.off
+
+    clock = JumpingClock()
+
+    def jump(number: int, _frame: object) -> None:
+        clock.off += JUMP if number == signal.SIGUSR1 else -JUMP
+
+    signal.signal(signal.SIGUSR1, jump)
+    signal.signal(signal.SIGUSR2, jump)
+    return clock

@@ -1,0 +1,294 @@
+"""A run: start everything, publish, do mischief until every update is closed, then look at what is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+
+from chaos.evidence import Evidence, Kept, Touch
+from chaos.invariants import COUNTED, Violation, check
+from chaos.mischief import Mischief
+from chaos.proxy import Proxy
+from chaos.replicas import Replicas
+from chaos.scenario import Scenario
+from chaos.servers import Server
+from chaos.watch import PARTITIONS, PREFIX, Watch, told
+
+POISONED = ("waves.backed-up", "updates.planned", "feeds.update-published")
+QUIET_SECONDS = 4.0
+COMMAND = str(Path(sys.executable).with_name("patchline"))
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended."""
+
+    seed: int
+    updates: int
+    kills: int
+    acts: Counter[str]
+    story: tuple[str, ...]
+    violations: tuple[Violation, ...]
+    seconds: float
+
+    def lines(self) -> list[str]:
+        """What is printed of it; the last line holds the counts."""
+        found = Counter(violation.kind for violation in self.violations)
+        others = [f"{kind}: {times}" for kind, times in found.items() if kind not in COUNTED]
+        return [
+            *(f"{violation.kind}: {violation.what}" for violation in self.violations[:50]),
+            f"seed {self.seed}, {self.seconds:.0f} s: "
+            + ", ".join(f"{what} {times}" for what, times in sorted(self.acts.items())),
+            *others,
+            f"updates {self.updates}, kills {self.kills}, "
+            + ", ".join(f"{kind} {found[kind]}" for kind in COUNTED),
+        ]
+
+
+class Run:
+    """A Patchline in ``folder`` on servers of its own, and what becomes of it."""
+
+    def __init__(self, folder: Path, *, seed: int, updates: int, pace: float, mongo: bool) -> None:
+        self.folder = folder
+        self.scenario = Scenario.of(updates)
+        self._seed = seed
+        self._pace = pace
+        self._dice = random.Random(seed)
+        (folder / "fleet.yaml").write_text(self.scenario.fleet())
+        broker_folder = folder / "native"
+        self._kafka = Server("kafka", broker_folder)
+        self._proxy = Proxy(self._kafka.port)
+        self._servers = [self._kafka]
+        self._environment = {
+            "PATCHLINE_DIR": str(folder / "state"),
+            "PATCHLINE_FLEET": str(folder / "fleet.yaml"),
+            "PATCHLINE_KAFKA_PARTITIONS": str(PARTITIONS),
+            "PATCHLINE_TOPIC_PREFIX": PREFIX,
+            "OTEL_TRACES_EXPORTER": "none",
+        }
+        if mongo:
+            database = Server("mongo", broker_folder)
+            self._servers.append(database)
+            self._environment["PATCHLINE_MONGO"] = f"mongodb://{database.address}/chaos"
+
+    def __call__(self, *, say: bool = True) -> Result:
+        """Do it all. Raises :class:`AssertionError` if the run does not come to its end."""
+        began = time.monotonic()
+        with self._stack() as (replicas, watch):
+            mischief = Mischief(replicas, self._servers, self._proxy, self._dice)
+            self._wait(
+                "every target's inventory",
+                lambda: len(watch.keys["fleet.inventory-reported"]) >= len(self.scenario.packages),
+                mischief,
+                patience=120 + len(self.scenario.packages) / 5,
+            )
+            if say:
+                print(f"ready after {time.monotonic() - began:.0f} s", flush=True)
+            poison = self._trouble(mischief, replicas, watch, say=say)
+            mischief.calm()
+            self._until_quiet(replicas, watch)
+            evidence = self._evidence(replicas, watch, frozenset(poison))
+            crashed = [Violation("lost", what) for what in replicas.crashed if not what.endswith(" 1")]
+        return Result(
+            seed=self._seed,
+            updates=len(self.scenario.expected),
+            kills=mischief.kills,
+            acts=mischief.acts,
+            story=tuple(mischief.story),
+            violations=(*crashed, *check(evidence)),
+            seconds=time.monotonic() - began,
+        )
+
+    @contextmanager
+    def _stack(self) -> Iterator[tuple[Replicas, Watch]]:
+        self._proxy.start()
+        self._kafka.set(KAFKA_ADVERTISED_PORT=str(self._proxy.port))
+        self._environment["PATCHLINE_KAFKA"] = f"127.0.0.1:{self._proxy.port}"
+        watch = Watch(f"127.0.0.1:{self._proxy.port}")
+        (self.folder / "logs").mkdir()
+        replicas = Replicas(self.folder / "logs", self._environment)
+        try:
+            for server in self._servers:
+                server.start()
+            replicas.fill()
+            watch.start()
+            yield replicas, watch
+        finally:
+            replicas.kill(*replicas.all)
+            for server in self._servers:
+                server.kill()
+            self._proxy.stop()
+
+    def _trouble(self, mischief: Mischief, replicas: Replicas, watch: Watch, *, say: bool) -> list[str]:
+        """Publish everything, and do mischief until each update is reviewed and the deck was dealt once."""
+        updates = len(self.scenario.expected)
+        publisher = threading.Thread(target=self._publish, args=(replicas,), name="publisher", daemon=True)
+        publisher.start()
+        poison: list[str] = []
+        told_at = next_act = time.monotonic()
+        deadline = time.monotonic() + 240 + 3 * updates
+        while len(watch.keys["updates.reviewed"]) < updates or not mischief.decks or publisher.is_alive():
+            mischief.tick()
+            if time.monotonic() >= next_act and mischief.has_victims:
+                mischief.act()
+                if say:
+                    print(mischief.story[-1], flush=True)
+                next_act = time.monotonic() + self._dice.uniform(0.5, 1.5) * self._pace
+                if len(poison) < len(POISONED) and mischief.decks + len(mischief.story) > 4 * len(poison):
+                    poison += self._poison(watch, len(poison))
+            if say and time.monotonic() - told_at > 15:
+                told_at = time.monotonic()
+                done = len(watch.keys["updates.reviewed"])
+                print(f"       {done} of {updates} updates are closed, {mischief.kills} kills", flush=True)
+            if time.monotonic() > deadline:
+                raise AssertionError(self._stuck(replicas, mischief, watch))
+            time.sleep(0.1)
+        return poison
+
+    def _poison(self, watch: Watch, number: int) -> list[str]:
+        try:
+            return [watch.poison(POISONED[number], f"poison-{number}")]
+        except Exception:
+            return []  # the broker is away just now
+
+    def _publish(self, replicas: Replicas) -> None:
+        dice = random.Random(self._seed)
+        for item in self.scenario.items():
+            while not self._published(item, replicas, dice):
+                time.sleep(0.3)
+
+    def _published(self, item: list[dict[str, object]], replicas: Replicas, dice: random.Random) -> bool:
+        gateways = replicas.gateways()
+        if not gateways:
+            return False
+        try:
+            answer = httpx.post(
+                f"{dice.choice(gateways)}/v1/feeds/updates", json=item, params={"timeout": "PT2S"}, timeout=10
+            )
+        except httpx.HTTPError:
+            return False
+        return answer.status_code == httpx.codes.OK
+
+    def _wait(self, what: str, done, mischief: Mischief, *, patience: float) -> None:  # type: ignore[no-untyped-def]
+        deadline = time.monotonic() + patience
+        while not done():
+            mischief.tick()
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{what} is not there after {patience:.0f} s\n{self._tails()}")
+            time.sleep(0.1)
+
+    def _until_quiet(self, replicas: Replicas, watch: Watch) -> None:
+        """Return when every group has handled everything for some seconds, and nothing new came."""
+        quiet_since = time.monotonic()
+        open_ends: dict[str, int] = {}
+        deadline = time.monotonic() + 180
+        while time.monotonic() - quiet_since < QUIET_SECONDS:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"it does not get quiet: {open_ends}\n{self._tails()}")
+            try:
+                open_ends = watch.open_ends(list(replicas.services))
+            except Exception as error:
+                open_ends = {repr(error): 1}
+            if open_ends:
+                quiet_since = time.monotonic()
+            replicas.fill()
+            time.sleep(0.5)
+
+    def _evidence(self, replicas: Replicas, watch: Watch, poison: frozenset[str]) -> Evidence:
+        late = replicas.end(*replicas.all)
+        if late:
+            replicas.crashed.append(f"{', '.join(each.service for each in late)} had to be killed at the end")
+        records = watch.everything()
+        watch.stop()
+        ledger = self._ledger()
+        touches, packages = _sim(self.folder / "sim" / "sim.db")
+        return Evidence(
+            told=[event for event in map(told, records) if event is not None],
+            touches=touches,
+            kept=ledger,
+            ledger_problems=self._ledger_problems(),
+            packages=packages,
+            expected=self.scenario.expected,
+            windows=self.scenario.windows,
+            poison=poison,
+        )
+
+    def _ledger(self) -> list[Kept]:
+        export = self.folder / "ledger.jsonl"
+        done = self._command("ledger", "export", "--to", str(export))
+        assert done.returncode == 0, done.stderr
+        lines = [json.loads(line) for line in export.read_text().splitlines()]
+        return [
+            Kept(
+                event_id=line["event_id"],
+                topic=line["topic"],
+                raw=(tuple((name, text) for name, text in line["headers"]), line["body"]),
+            )
+            for line in lines
+            if line["kind"] == "entry"
+        ]
+
+    def _ledger_problems(self) -> list[str]:
+        done = self._command("ledger", "verify", str(self.folder / "ledger.jsonl"), "-o", "json")
+        return [problem["explanation"] for problem in json.loads(done.stdout)["problems"]]
+
+    def _command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [COMMAND, *arguments],
+            env={**os.environ, **self._environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    def _stuck(self, replicas: Replicas, mischief: Mischief, watch: Watch) -> str:
+        open_updates = sorted(watch.keys["updates.assessed"] - watch.keys["updates.reviewed"])
+        explained = []
+        for update in open_updates[:5]:
+            for gateway in replicas.gateways():
+                try:
+                    explained.append(httpx.get(f"{gateway}/v1/updates/{update}/explain", timeout=10).text)
+                except httpx.HTTPError as error:
+                    explained.append(f"{update}: {error!r}")
+        story = "\n".join(mischief.story)
+        return (
+            f"{len(open_updates)} updates do not end: {open_updates[:20]}\n"
+            + "\n".join(explained)
+            + f"\n{story}\n{self._tails()}"
+        )
+
+    def _tails(self) -> str:
+        return "\n".join(
+            f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}"
+            for log in sorted((self.folder / "logs").glob("*.log"))
+        )
+
+
+def _sim(path: Path) -> tuple[list[Touch], dict[str, dict[str, str]]]:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
+        touches = [
+            Touch(number, target, datetime.fromisoformat(at), *rest)
+            for number, target, at, *rest in database.execute(
+                "SELECT number, target, at, event, run, operation, component, version, fence, outcome"
+                " FROM applies ORDER BY number"
+            )
+        ]
+        packages: dict[str, dict[str, str]] = {}
+        for target, component, version in database.execute("SELECT target, component, version FROM packages"):
+            packages.setdefault(target, {})[component] = version
+    return touches, packages

@@ -1,0 +1,94 @@
+"""The broker and the database of one run: processes of its own, which may be killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from patchline_cli.preflight import free_port
+
+HOUSE = Path(__file__).parents[3]
+NATIVE = HOUSE / "infra" / "native"
+
+
+class Server:
+    """One of the native servers (``kafka``, ``mongo``) below ``folder``."""
+
+    def __init__(self, name: str, folder: Path, **environment: str) -> None:
+        self.name = name
+        self.folder = folder / name
+        self.port = free_port("127.0.0.1")
+        self._environment = {
+            **os.environ,
+            "NATIVE_DIR": str(folder),
+            f"{name.upper()}_PORT": str(self.port),
+            **environment,
+        }
+        self._share_jars()
+
+    def set(self, **environment: str) -> None:
+        """Change its settings, from its next start on."""
+        self._environment |= environment
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, if one runs."""
+        try:
+            pid = int((self.folder / "pid").read_text())
+            os.kill(pid, 0)
+        except (OSError, ValueError):
+            return None
+        return pid
+
+    def start(self) -> None:
+        """Start it, on the data of its last life; returns when it answers."""
+        done = subprocess.run(
+            [NATIVE / self.name, "start"],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+        if done.returncode:
+            raise AssertionError(f"{self.name} does not start: {done.stderr}")
+
+    def kill(self) -> None:
+        """``kill -9``."""
+        pid = self.pid
+        if pid is None:
+            return
+        os.kill(pid, signal.SIGKILL)
+        _wait_for_end(pid)
+
+    def _share_jars(self) -> None:
+        """Use the jars that the house has, if it has them; fetching them again takes a while."""
+        have = HOUSE / ".native" / self.name / "jars"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if (have / ".complete").exists() and not (self.folder / "jars").exists():
+            (self.folder / "jars").symlink_to(have)
+
+
+def _wait_for_end(pid: int, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return
+        if state == "Z":
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"the process {pid} does not end")

@@ -1,0 +1,160 @@
+"""Looks at the broker from beside: what is on the topics, how far the groups are. In a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Coroutine
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from chaos.evidence import Told
+from patchline_kit.transport.topics import declared_topics
+from patchline_schemas import EnvelopeError
+from patchline_schemas.envelope import read_envelope
+
+R = TypeVar("R")
+PREFIX = "chaos."
+"""Of the run's topics and groups."""
+PARTITIONS = 3
+"""Of each topic."""
+WATCHED = ("fleet.inventory-reported", "updates.assessed", "updates.reviewed")
+
+
+class Watch:
+    """What a run can know of its events without asking any service."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="watch", daemon=True)
+        self.keys: dict[str, set[str]] = defaultdict(set)
+        """The keys of records seen so far on each of the watched topics."""
+
+    def start(self) -> None:
+        """Begin to follow the watched topics."""
+        self._thread.start()
+        self._following = asyncio.run_coroutine_threadsafe(self._follow(), self._loop)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._following.cancel()
+        with suppress(Exception, asyncio.CancelledError):
+            self._call(asyncio.sleep(0.2))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def open_ends(self, groups: list[str]) -> dict[str, int]:
+        """How many records each group has not handled yet, where that is not none."""
+        return self._call(self._open_ends(groups))
+
+    def everything(self) -> list[ConsumerRecord]:
+        """All records of all topics, by the broker's time."""
+        return self._call(self._everything(), seconds=300)
+
+    def poison(self, topic: str, key: str) -> str:
+        """Put an unreadable record on a topic; its ``topic/partition/offset``."""
+        return self._call(self._poison(topic, key))
+
+    def _call(self, work: Coroutine[Any, Any, R], seconds: float = 60) -> R:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
+
+    async def _follow(self) -> None:
+        while True:
+            consumer = AIOKafkaConsumer(
+                *(PREFIX + name for name in WATCHED),
+                bootstrap_servers=self._bootstrap,
+                auto_offset_reset="earliest",
+                group_id=None,
+            )
+            try:
+                await consumer.start()
+                async for record in consumer:
+                    self.keys[_plain(record.topic)].add((record.key or b"").decode(errors="replace"))
+            except (KafkaError, OSError):
+                await asyncio.sleep(1)
+            finally:
+                await consumer.stop()
+
+    async def _open_ends(self, groups: list[str]) -> dict[str, int]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        await admin.start()
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap)
+        await consumer.start()
+        try:
+            open_ends: dict[str, int] = {}
+            for group in groups:
+                committed = await admin.list_consumer_group_offsets(PREFIX + group)
+                ends = await consumer.end_offsets(list(committed))
+                behind = sum(ends[each] - max(at.offset, 0) for each, at in committed.items())
+                if behind or not committed:
+                    open_ends[group] = behind
+            return open_ends
+        finally:
+            await consumer.stop()
+            await admin.close()
+
+    async def _everything(self) -> list[ConsumerRecord]:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, group_id=None)
+        await consumer.start()
+        try:
+            partitions = [
+                TopicPartition(PREFIX + name, number)
+                for name, topic in declared_topics(partitions=PARTITIONS).items()
+                for number in range(topic.partitions)
+            ]
+            ends = {each: end for each, end in (await consumer.end_offsets(partitions)).items() if end}
+            consumer.assign(list(ends))
+            await consumer.seek_to_beginning(*ends)
+            found: list[ConsumerRecord] = []
+            waiting = dict(ends)
+            while waiting:
+                for partition, records in (await consumer.getmany(*waiting, timeout_ms=500)).items():
+                    found += records
+                    if records[-1].offset + 1 >= waiting[partition]:
+                        del waiting[partition]
+        finally:
+            await consumer.stop()
+        found.sort(key=lambda record: (record.timestamp, record.topic, record.partition, record.offset))
+        return found
+
+    async def _poison(self, topic: str, key: str) -> str:
+        producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, acks="all")
+        await producer.start()
+        try:
+            sent = await producer.send_and_wait(PREFIX + topic, b"{no event", key=key.encode())
+        finally:
+            await producer.stop()
+        return f"{topic}/{sent.partition}/{sent.offset}"
+
+
+def told(record: ConsumerRecord) -> Told | None:
+    """The event that a record is; None for one that is none."""
+    headers = tuple((name, raw or b"") for name, raw in record.headers)
+    try:
+        envelope, body = read_envelope(headers, record.value or b"")
+    except EnvelopeError:
+        return None
+    return Told(
+        id=envelope.id,
+        topic=_plain(record.topic),
+        source=envelope.source,
+        key=(record.key or b"").decode(),
+        cause=envelope.causationid,
+        at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        place=(record.partition, record.offset),
+        body=json.loads(body),
+        raw=(tuple((name, raw.decode()) for name, raw in headers), (record.value or b"").decode()),
+    )
+
+
+def _plain(topic: str) -> str:
+    return topic.removeprefix(PREFIX)
