@@ -19,13 +19,14 @@ from patchline_kit.process import Process
 from patchline_kit.runtime import Runtime
 from patchline_kit.service import Service
 from patchline_kit.settings import ServiceSettings, load_settings
-from patchline_kit.store.sqlite import SqliteDatabase, SqliteStore
+from patchline_kit.store.opening import stores
+from patchline_kit.store.port import Store
 from patchline_kit.telemetry import Telemetry
 from patchline_kit.transport.embedded import EmbeddedTransport
 from patchline_kit.transport.kafka import KafkaTransport
 from patchline_kit.transport.kafka_clients import KafkaConnection
 from patchline_kit.transport.port import Transport
-from patchline_kit.transport.topics import declared_topics
+from patchline_kit.transport.topics import topics_set_by
 
 READY_SECONDS = 60.0
 """After so long without being ready the log says what is missing."""
@@ -149,10 +150,6 @@ class Host:
 
     async def _start(self) -> None:
         settings = self.settings
-        if settings.mongo is not None:
-            raise HostError(
-                "PATCHLINE_MONGO is set, and this Patchline keeps documents in SQLite only: unset it"
-            )
         try:
             names = [service.name for service in self._services]
             lock = FolderLock(
@@ -165,11 +162,10 @@ class Host:
         transport = self._transport()
         await transport.start()
         self._exits.push_async_callback(transport.stop)
-        database = SqliteDatabase(settings.dir / "store.db")
-        self._exits.push_async_callback(database.close)
+        store_of = await self._exits.enter_async_context(stores(settings))
         process = Process(transport, health_app(self.runtimes, self.telemetry, settings.dir))
         for service in self._services:
-            self.runtimes[service.name] = self._runtime(service, process, database)
+            self.runtimes[service.name] = self._runtime(service, process, await store_of(service.name))
         await self._serve_health()
         async with asyncio.TaskGroup() as starting:
             for runtime in self.runtimes.values():
@@ -178,7 +174,7 @@ class Host:
     def _transport(self) -> Transport:
         settings = self.settings
         grace = settings.grace.total_seconds()
-        topics = declared_topics(partitions=settings.kafka_partitions, keep=settings.keep)
+        topics = topics_set_by(settings)
         if settings.kafka is None:
             return EmbeddedTransport(settings.dir / "log.db", clock=self._clock, topics=topics, grace=grace)
         return KafkaTransport(
@@ -186,17 +182,16 @@ class Host:
             prefix=installation_of(settings).topic_prefix,
             topics=topics,
             create_topics=settings.kafka_create_topics,
-            replication=settings.kafka_replication,
             member=name_of(settings.dir) if self._alone else None,
             grace=grace,
         )
 
-    def _runtime(self, service: Service, process: Process, database: SqliteDatabase) -> Runtime:
+    def _runtime(self, service: Service, process: Process, store: Store) -> Runtime:
         telemetry = self.telemetry.service(service.name)
         return Runtime(
             service,
             transport=process.transport,
-            store=SqliteStore(database, service.name),
+            store=store,
             clock=self._clock,
             settings=settings_of(service, self.settings),
             resources={Process: process, **self._resources.get(service.name, {})},

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -60,15 +60,24 @@ class ServiceSettings(BaseSettings):
     kafka_create_topics: bool = True
     """Whether missing topics are created at start."""
     kafka_partitions: int = Field(default=6, ge=1, le=1000)
-    """Partitions of a topic that is created."""
+    """Partitions that a topic has at least, and gets when it is created."""
     kafka_replication: int = Field(default=1, ge=1, le=9)
     """Replicas of a topic that is created; 3 in production."""
+    kafka_min_in_sync: int | None = Field(default=None, ge=1, le=9)
+    """How many replicas must have a record before it counts as stored; by default one less than there are."""
     topic_prefix: str | None = Field(default=None, max_length=100, pattern=r"^[A-Za-z0-9._-]*$")
     """Put before every topic's and consumer group's name on Kafka; by default it follows from the id in the
     state folder, so that installations can share a Kafka."""
     mongo: SecretStr | None = None
     """MongoDB's URI (mongodb://…); without it documents lie in SQLite. A database that it does not name
     follows from the id in the state folder."""
+    mongo_username: str | None = None
+    """MongoDB user, where the URI names none; its account lies in the database `admin` unless the URI says
+    otherwise with authSource."""
+    mongo_password: SecretStr | None = None
+    """That user's password."""
+    mongo_ca_file: Path | None = None
+    """CA certificates (PEM) that MongoDB's certificate must follow from; turns TLS on."""
 
     keep: timedelta = timedelta(days=30)
     """How long handled records stay on their topics."""
@@ -94,8 +103,9 @@ class ServiceSettings(BaseSettings):
         mongo = urlsplit(self.mongo.get_secret_value()).netloc if self.mongo else ""
         credentials, at, _ = mongo.rpartition("@")
         password = credentials.partition(":")[2] if at else ""
-        given = [secret.get_secret_value() for secret in (self.token, self.kafka_password) if secret]
-        return [secret for secret in (*given, password) if secret]
+        kept = (self.token, self.kafka_password, self.mongo_password)
+        given = [secret.get_secret_value() for secret in kept if secret]
+        return [secret for secret in (*given, password, unquote(password)) if secret]
 
     @field_validator("keep", "grace")
     @classmethod
@@ -128,6 +138,13 @@ class ServiceSettings(BaseSettings):
             raise ValueError(
                 f"PATCHLINE_KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol} needs"
                 " PATCHLINE_KAFKA_USERNAME and PATCHLINE_KAFKA_PASSWORD"
+            )
+        if (self.mongo_username is None) != (self.mongo_password is None):
+            raise ValueError("PATCHLINE_MONGO_USERNAME and PATCHLINE_MONGO_PASSWORD go together")
+        if (self.kafka_min_in_sync or 1) > self.kafka_replication:
+            raise ValueError(
+                f"PATCHLINE_KAFKA_MIN_IN_SYNC={self.kafka_min_in_sync}: nothing could be stored with"
+                f" PATCHLINE_KAFKA_REPLICATION={self.kafka_replication}"
             )
         return self
 

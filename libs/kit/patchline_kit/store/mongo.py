@@ -1,0 +1,206 @@
+"""The MongoDB store. See :mod:`patchline_kit.store.mongo_layout` for what lies where."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pymongo import ASCENDING
+
+from patchline_kit.store.mongo_claims import MongoClaims
+from patchline_kit.store.mongo_client import Database, MongoAddress
+from patchline_kit.store.mongo_known import Known, Sequences
+from patchline_kit.store.mongo_lanes import MongoLanes
+from patchline_kit.store.mongo_layout import ALL, INDEXES, STORED, key_of, micros, to_pending, to_stored
+from patchline_kit.store.mongo_saves import ClearWrite, NoteWrite, SaveWrite, Write, new_token
+from patchline_kit.store.mongo_writer import MongoWriter
+from patchline_kit.store.port import AlreadyHandled, Pending, Save, Saved, Stored, StoreError
+
+__all__ = ["MongoAddress", "MongoDatabase", "MongoStore"]
+
+log = logging.getLogger(__name__)
+
+
+class MongoStore(MongoClaims, MongoLanes):
+    """Documents of one service. Implements :class:`patchline_kit.store.port.Store`."""
+
+    def __init__(self, database: Database, address: MongoAddress, service: str) -> None:
+        super().__init__(database, address, service)
+        self._sequences = Sequences(tail=new_token())
+        self.writer = MongoWriter(self._documents, address, self._known, self._written)
+
+    async def prepare(self) -> None:
+        """Make the indexes that are missing. Raises :class:`StoreError`."""
+        places = zip((self._documents, self._parked, self._lanes), INDEXES.values(), strict=True)
+        with self._address.explaining():
+            for place, indexes in places:
+                await place.create_indexes(list(indexes))
+
+    async def load(self, collection: str, id: str) -> Stored | None:
+        """The document, or None."""
+        return await self._load(collection, id, STORED)
+
+    async def load_unless_handled(self, collection: str, id: str, record_id: str) -> Stored | None:
+        """See :meth:`patchline_kit.store.port.Store.load_unless_handled`."""
+        return await self._load(collection, id, STORED | _inbox_of(record_id))
+
+    async def handled(self, collection: str, id: str, record_id: str) -> bool:
+        """Whether the document's inbox knows ``record_id``."""
+        with self._address.explaining():
+            where = {"_id": key_of(collection, id), "inbox.id": record_id}
+            return await self._documents.find_one(where, {"_id": 1}) is not None
+
+    async def save(self, save: Save) -> Saved:
+        """See :meth:`patchline_kit.store.port.Store.save`."""
+        saved: Saved = await self.writer.submit(SaveWrite(save, self._sequences))
+        return saved
+
+    async def save_all(self, saves: Sequence[Save]) -> Sequence[Saved | Exception]:
+        """See :meth:`patchline_kit.store.port.Store.save_all`."""
+        writes = [self.writer.submit(SaveWrite(save, self._sequences)) for save in saves]
+        results: list[Saved | Exception] = []
+        for result in await asyncio.gather(*writes, return_exceptions=True):
+            if isinstance(result, BaseException) and not isinstance(result, Exception):
+                raise result
+            results.append(result)
+        return results
+
+    async def note(
+        self, collection: str, id: str, expected_version: int, record_id: str, at: datetime
+    ) -> None:
+        """See :meth:`patchline_kit.store.port.Store.note`."""
+        await self.writer.submit(NoteWrite(collection, id, expected_version, record_id, at))
+
+    async def find(
+        self, collection: str, tag: str | None, *, after: str = "", limit: int = 500
+    ) -> Sequence[Stored]:
+        """Documents with ``tag`` (all with None), by ascending id, beginning after ``after``."""
+        where = {
+            "collection": collection,
+            "tags": ALL if tag is None else tag,
+            "_id": {"$gt": key_of(collection, after)},
+        }
+        with self._address.explaining():
+            found = self._documents.find(where, STORED, sort=[("_id", ASCENDING)], limit=limit)
+            return [to_stored(row) async for row in found]
+
+    async def count(self, collection: str, tag: str | None = None) -> int:
+        """How many documents have ``tag``."""
+        with self._address.explaining():
+            return int(
+                await self._documents.count_documents(
+                    {"collection": collection, "tags": ALL if tag is None else tag}
+                )
+            )
+
+    async def pending(
+        self, *, document: tuple[str, str] | None = None, after: int = 0, limit: int = 500
+    ) -> Sequence[Pending]:
+        """Outbox entries in order, of one document or of all, with a sequence above ``after``."""
+        beyond: dict[str, Any] = {"outbox.sequence": {"$gt": after}}
+        where = beyond if document is None else beyond | {"_id": key_of(*document)}
+        steps: list[dict[str, Any]] = [
+            {"$match": where},
+            {"$project": {"outbox": 1}},
+            {"$unwind": "$outbox"},
+            {"$match": beyond},
+            {"$sort": {"outbox.sequence": ASCENDING}},
+            {"$limit": limit},
+        ]
+        with self._address.explaining():
+            return [to_pending(row["_id"], row["outbox"]) async for row in self._documents.aggregate(steps)]
+
+    async def clear(self, sent: Sequence[Pending]) -> None:
+        """Forget outbox entries that were delivered; versions stay as they are."""
+        by_document: defaultdict[str, list[int]] = defaultdict(list)
+        for entry in sent:
+            by_document[key_of(entry.collection, entry.document_id)].append(entry.sequence)
+        await asyncio.gather(
+            *(self.writer.submit(ClearWrite(key, gone)) for key, gone in by_document.items())
+        )
+
+    async def prune(self, before: datetime) -> int:
+        """Forget what inboxes remember from before that instant; how many records."""
+        old = {"inbox.at": {"$lt": micros(before)}}
+        forgotten = 0
+        with self._address.explaining():
+            async for row in self._documents.find(old, {"inbox.at": 1}):
+                forgotten += sum(entry["at"] < micros(before) for entry in row["inbox"])
+                await self._documents.update_one(
+                    {"_id": row["_id"]}, {"$pull": {"inbox": {"at": {"$lt": micros(before)}}}}
+                )
+            empty: dict[str, Any] = {"$in": [[], None]}
+            await self._documents.delete_many({"version": {"$lte": 0}, "inbox": empty, "outbox": empty})
+        return forgotten
+
+    async def close(self) -> None:
+        """Finish what was accepted; the connection is the database's to close."""
+        await self.writer.close()
+
+    async def _load(self, collection: str, id_: str, fields: dict[str, Any]) -> Stored | None:
+        key = key_of(collection, id_)
+        with self._address.explaining():
+            row = await self._documents.find_one({"_id": key}, fields)
+        if row is None:
+            return None
+        self._known.learn(key, Known.of(row))
+        if row.get("inbox"):
+            raise AlreadyHandled(f"{key} has handled {row['inbox'][0]['id']}")
+        return to_stored(row) if row["version"] > 0 else None
+
+    async def _written(self, writes: Sequence[Write]) -> None:
+        """Let go what waits for the documents that were saved."""
+        saves = {write.key: write for write in writes if isinstance(write, SaveWrite)}
+        for write in writes:
+            if isinstance(write, ClearWrite):
+                self._known.cleared(write.key, write.sequences)
+        if not saves:
+            return
+        try:
+            released = await self._let_go(list(saves))
+        except StoreError as error:
+            log.warning("what waits for %d saved documents is tried at its own time: %s", len(saves), error)
+            return
+        for key, write in saves.items():
+            write.released = released[key]
+
+
+class MongoDatabase:
+    """A connection that the stores of a process share."""
+
+    def __init__(self, address: MongoAddress) -> None:
+        """Raises :class:`StoreError` if the address cannot be used; it connects in :meth:`start`."""
+        self.address = address
+        self._database = address.connect()
+        self._stores: list[MongoStore] = []
+
+    async def start(self) -> None:
+        """Connect. Raises :class:`StoreError` if nobody answers or it may not read."""
+        with self.address.explaining():
+            await self._database.command("ping")
+
+    async def store(self, service: str, *, indexes: bool = True) -> MongoStore:
+        """A service's documents; who only looks need not make ``indexes``. Raises :class:`StoreError`."""
+        store = MongoStore(self._database, self.address, service)
+        if indexes:
+            await store.prepare()
+        self._stores.append(store)
+        return store
+
+    async def close(self) -> None:
+        """Finish what was accepted, then close the connection."""
+        await asyncio.gather(*(store.close() for store in self._stores))
+        self._database.client.close()
+
+    async def drop(self) -> None:
+        """Delete the database with all that lies in it: for tests."""
+        with self.address.explaining():
+            await self._database.client.drop_database(self.address.database)
+
+
+def _inbox_of(record_id: str) -> dict[str, Any]:
+    return {"inbox": {"$elemMatch": {"id": record_id}}}

@@ -1,0 +1,199 @@
+"""Collects the writes of one service into bulk writes, and finds out what became of each.
+
+While one bulk write is under way, what comes in waits and goes with the next. A bulk write tells only how
+many of its changes matched. Where one did not, or no answer came, the documents are read and each write is
+judged by the token it leaves; what did not arrive is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bson.errors import InvalidDocument
+from pymongo import InsertOne
+from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
+
+from patchline_kit.store.mongo_client import NO_ROOM, Collection, MongoAddress
+from patchline_kit.store.mongo_known import Known, KnownDocuments
+from patchline_kit.store.mongo_layout import Row, names_of
+from patchline_kit.store.mongo_saves import JUDGED, Request, Write
+from patchline_kit.store.port import StoreError
+
+MOST_WRITES = 500
+"""In one bulk write."""
+ROUNDS = 6
+"""How often a write is tried where the connection breaks or the document changes under it."""
+FIRST_PAUSE = 0.05
+"""Seconds before the second round, doubling."""
+DUPLICATE_KEY = 11000
+TOO_LARGE = frozenset({10334, 17419, 17420})
+"""Codes of a document that would exceed MongoDB's 16 MB."""
+
+
+@dataclass(slots=True)
+class _Job:
+    write: Write
+    future: asyncio.Future[Any]
+
+
+class MongoWriter:
+    """The one who writes documents; ``on_written`` hears of what is stored before anybody else does."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        address: MongoAddress,
+        known: KnownDocuments,
+        on_written: Callable[[Sequence[Write]], Awaitable[None]],
+    ) -> None:
+        self._collection = collection
+        self._address = address
+        self._known = known
+        self._on_written = on_written
+        self._queue: list[_Job] = []
+        self._draining: asyncio.Task[None] | None = None
+        self.bulks = 0
+        """How many bulk writes were sent."""
+
+    def submit(self, write: Write) -> asyncio.Future[Any]:
+        """The write's result, or what refuses it, once it is durable."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Job(write, future))
+        if self._draining is None or self._draining.done():
+            self._draining = asyncio.create_task(self._drain())
+        return future
+
+    async def close(self) -> None:
+        """Finish what was submitted."""
+        if self._draining is not None:
+            await self._draining
+
+    async def _drain(self) -> None:
+        await asyncio.sleep(0)  # what is submitted in the same turn goes together
+        while self._queue:
+            batch, self._queue = self._queue[:MOST_WRITES], self._queue[MOST_WRITES:]
+            try:
+                await self._write(batch)
+            except Exception as error:
+                _fail(batch, error)
+
+    async def _write(self, batch: list[_Job]) -> None:
+        left = batch
+        for attempt in range(ROUNDS):
+            if attempt:
+                await asyncio.sleep(FIRST_PAUSE * 2 ** (attempt - 1))
+            await self._learn([job.write.key for job in left if job.write.needs_known])
+            left = await self._round(left)
+            if not left:
+                return
+        _fail(left, StoreError(f"MongoDB at {self._address}: the write did not succeed in {ROUNDS} attempts"))
+
+    async def _round(self, jobs: list[_Job]) -> list[_Job]:
+        """Send ``jobs`` once; those that must be sent again."""
+        requests = [job.write.request(self._known.get(job.write.key)) for job in jobs]
+        try:
+            unsure = await self._send(jobs, requests)
+        except ConnectionFailure:
+            return await self._judge(jobs, answered=False)
+        except (InvalidDocument, OverflowError, UnicodeError) as error:
+            if len(jobs) == 1:
+                _fail(jobs, _unfit(jobs[0].write.key, error))
+                return []
+            return [again for job in jobs for again in await self._round([job])]
+        except PyMongoError as error:
+            raise self._address.explained(error) from error
+        return await self._judge(unsure, answered=True) if unsure else []
+
+    async def _send(self, jobs: list[_Job], requests: list[Request]) -> list[_Job]:
+        """One bulk write. Settles the jobs whose fate it tells; the others are returned."""
+        refused: dict[int, Row] = {}
+        self.bulks += 1
+        try:
+            result = await self._collection.bulk_write(requests, ordered=False)
+            matched = result.matched_count
+        except BulkWriteError as error:
+            details: Mapping[str, Any] = error.details
+            if details.get("writeConcernErrors"):
+                raise
+            refused = {found["index"]: found for found in details["writeErrors"]}
+            matched = details["nMatched"]
+        unsure: list[_Job] = []
+        done: list[_Job] = []
+        updates: list[_Job] = []
+        for index, (job, request) in enumerate(zip(jobs, requests, strict=True)):
+            refusal = refused.get(index)
+            if refusal is None:
+                (done if isinstance(request, InsertOne) else updates).append(job)
+            elif refusal.get("code") == DUPLICATE_KEY:
+                unsure.append(job)
+            else:
+                _fail([job], self._refusal(job, refusal))
+        if matched == len(updates):
+            done += updates
+        else:
+            unsure += updates
+        await self._settle(done)
+        return unsure
+
+    async def _judge(self, jobs: list[_Job], *, answered: bool) -> list[_Job]:
+        with self._address.explaining():
+            found = self._collection.find({"_id": {"$in": [job.write.key for job in jobs]}}, JUDGED)
+            states = {row["_id"]: row async for row in found}
+        done, again = [], []
+        for job in jobs:
+            state = states.get(job.write.key)
+            verdict = job.write.judge(state, answered=answered)
+            if verdict == "done":
+                done.append(job)
+                continue
+            self._known.forget(job.write.key)
+            if state is not None:
+                self._known.learn(job.write.key, Known.of(state))
+            if verdict == "again":
+                again.append(job)
+            else:
+                _fail([job], verdict)
+        await self._settle(done)
+        return again
+
+    async def _settle(self, jobs: list[_Job]) -> None:
+        for job in jobs:
+            if (known := job.write.known()) is not None:
+                self._known.learn(job.write.key, known)
+            elif job.write.result() is not None:
+                self._known.forget(job.write.key)
+        if jobs:
+            await self._on_written([job.write for job in jobs])
+        for job in jobs:
+            if not job.future.done():
+                job.future.set_result(job.write.result())
+
+    async def _learn(self, keys: Sequence[str]) -> None:
+        missing = [key for key in keys if self._known.get(key) is None]
+        if not missing:
+            return
+        wanted = {"version": 1, "sequence": 1, "outbox.sequence": 1}
+        with self._address.explaining():
+            async for row in self._collection.find({"_id": {"$in": missing}}, wanted):
+                self._known.learn(row["_id"], Known.of(row))
+
+    def _refusal(self, job: _Job, error: Row) -> Exception:
+        code, text = error.get("code"), str(error.get("errmsg", ""))
+        if code in TOO_LARGE:
+            return _unfit(job.write.key, text)
+        if code in NO_ROOM:
+            return self._address.full()
+        return StoreError(f"MongoDB at {self._address} refuses {job.write.key}: {text}")
+
+
+def _unfit(key: str, why: object) -> ValueError:
+    return ValueError(f"{'/'.join(names_of(key))} cannot be stored in MongoDB: {why}")
+
+
+def _fail(jobs: Sequence[_Job], error: BaseException) -> None:
+    for job in jobs:
+        if not job.future.done():
+            job.future.set_exception(error)

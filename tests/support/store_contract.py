@@ -1,0 +1,423 @@
+"""What every store must do: an adapter's test class inherits :class:`StoreContract` and opens its store."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from patchline_kit.store.port import (
+    AlreadyHandled,
+    Claim,
+    FenceLost,
+    Outgoing,
+    Parked,
+    Save,
+    Store,
+    VersionConflict,
+)
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def save(id: str = "a", version: int = 0, **changes: object) -> Save:
+    plain = Save(
+        collection="things",
+        id=id,
+        expected_version=version,
+        body=b'{"n": 1}',
+        wake_at=None,
+        wake_priority=0,
+        tags=frozenset(),
+        handled=None,
+        outgoing=(),
+        at=NOON,
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def event(id: str, *, topic: str | None = "updates.planned", key: bytes = b"k") -> Outgoing:
+    return Outgoing(id=id, topic=topic, key=key, headers=(("ce_id", b"\xff\x00"),), value=b"{}")
+
+
+def parked(
+    sequence: int = 0, *, lane: str = "t|k", not_before: datetime | None = NOON, **changes: object
+) -> Parked:
+    plain = Parked(
+        lane=lane,
+        sequence=sequence,
+        record=b"record",
+        not_before=not_before,
+        attempts=1,
+        reason="because",
+        first_failed_at=NOON,
+        waits_for=None,
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+class StoreContract:
+    """The contract. ``store`` is empty; ``other`` is another service's in the same place."""
+
+    # documents
+
+    async def test_a_saved_document_can_be_loaded_as_it_was(self, store: Store) -> None:
+        await store.save(save(wake_at=NOON, wake_priority=3, traceparent="tp", cause_id="c"))
+        found = await store.load("things", "a")
+        assert found is not None
+        assert (found.version, found.body, found.wake_at, found.wake_priority) == (1, b'{"n": 1}', NOON, 3)
+        assert (found.traceparent, found.cause_id, found.saved_at) == ("tp", "c", NOON)
+
+    async def test_what_is_not_stored_is_none(self, store: Store) -> None:
+        assert await store.load("things", "a") is None
+
+    async def test_each_save_raises_the_version_by_one(self, store: Store) -> None:
+        assert (await store.save(save())).version == 1
+        assert (await store.save(save(version=1))).version == 2
+
+    @pytest.mark.parametrize("version", [0, 2])
+    async def test_a_save_of_another_version_is_a_conflict_and_changes_nothing(
+        self, store: Store, version: int
+    ) -> None:
+        await store.save(save())
+        with pytest.raises(VersionConflict):
+            await store.save(save(version=version, body=b"{}", outgoing=(event("e"),), handled="r"))
+        found = await store.load("things", "a")
+        assert found is not None and found.body == b'{"n": 1}'
+        assert not await store.pending()
+        assert not await store.handled("things", "a", "r")
+
+    async def test_a_change_of_what_does_not_exist_is_a_conflict(self, store: Store) -> None:
+        with pytest.raises(VersionConflict):
+            await store.save(save(version=1))
+
+    async def test_one_conflict_does_not_fail_the_saves_beside_it(self, store: Store) -> None:
+        await store.save(save("taken"))
+        saves = [save(f"new-{number}") for number in range(50)] + [save("taken")]
+        results = await asyncio.gather(*map(store.save, saves), return_exceptions=True)
+        assert [type(result) for result in results if isinstance(result, Exception)] == [VersionConflict]
+        assert await store.count("things") == 51
+
+    async def test_of_concurrent_saves_of_one_version_exactly_one_wins(self, store: Store) -> None:
+        await store.save(save())
+        results = await asyncio.gather(
+            *(store.save(save(version=1, body=b"%d" % number)) for number in range(20)),
+            return_exceptions=True,
+        )
+        assert sum(not isinstance(result, Exception) for result in results) == 1
+
+    async def test_a_deleted_document_is_gone_but_its_events_and_inbox_stay(self, store: Store) -> None:
+        await store.save(save(tags=frozenset({"x"})))
+        await store.save(save(version=1, body=None, outgoing=(event("e"),), handled="r"))
+        assert await store.load("things", "a") is None
+        assert await store.count("things") == 0
+        assert await store.find("things", "x") == []
+        assert [entry.outgoing.id for entry in await store.pending()] == ["e"]
+        assert await store.handled("things", "a", "r")
+
+    async def test_another_service_sees_nothing_of_it(self, store: Store, other: Store) -> None:
+        await store.save(save(wake_at=NOON, tags=frozenset({"x"}), outgoing=(event("e"),), handled="r"))
+        await store.park(parked())
+        assert await other.load("things", "a") is None
+        assert await other.find("things", None) == []
+        assert await other.count("things") == 0
+        assert await other.pending() == []
+        assert not await other.handled("things", "a", "r")
+        assert not await other.claim_due(["things"], NOON, "me", 10)
+        assert await other.parked() == []
+        assert (await other.save(save())).version == 1
+
+    # tags
+
+    async def test_documents_are_found_by_tag_in_order_of_their_ids(self, store: Store) -> None:
+        for id in ("c", "a", "b"):
+            await store.save(save(id, tags=frozenset({"red", id})))
+        assert [found.id for found in await store.find("things", "red")] == ["a", "b", "c"]
+        assert [found.id for found in await store.find("things", "red", after="a", limit=1)] == ["b"]
+        assert [found.id for found in await store.find("things", None, after="a")] == ["b", "c"]
+        assert [found.id for found in await store.find("things", "c")] == ["c"]
+
+    async def test_a_save_replaces_the_tags_and_the_counts_follow(self, store: Store) -> None:
+        await store.save(save(tags=frozenset({"red", "round"})))
+        await store.save(save("b", tags=frozenset({"red"})))
+        await store.save(save(version=1, tags=frozenset({"round", "blue"})))
+        counts = {tag: await store.count("things", tag) for tag in ("red", "round", "blue")}
+        assert counts == {"red": 1, "round": 1, "blue": 1}
+        assert await store.count("things") == 2
+        assert [found.id for found in await store.find("things", "red")] == ["b"]
+
+    # inbox
+
+    async def test_a_record_is_handled_once_per_document(self, store: Store) -> None:
+        await store.save(save(handled="r"))
+        with pytest.raises(AlreadyHandled):
+            await store.save(save(version=1, handled="r"))
+        await store.save(save("b", handled="r"))
+        assert await store.handled("things", "a", "r")
+
+    async def test_a_record_that_created_a_document_is_known_rather_than_a_conflict(
+        self, store: Store
+    ) -> None:
+        await store.save(save(handled="r"))
+        with pytest.raises(AlreadyHandled):
+            await store.save(save(handled="r"))
+
+    async def test_a_record_without_effect_is_noted_and_leaves_the_version_alone(self, store: Store) -> None:
+        await store.save(save())
+        await store.note("things", "a", 1, "r", NOON)
+        found = await store.load("things", "a")
+        assert found is not None and found.version == 1
+        with pytest.raises(AlreadyHandled):
+            await store.save(save(version=1, handled="r"))
+
+    async def test_a_note_on_a_changed_document_is_a_conflict(self, store: Store) -> None:
+        await store.save(save())
+        with pytest.raises(VersionConflict):
+            await store.note("things", "a", 0, "r", NOON)
+
+    async def test_old_records_can_be_forgotten(self, store: Store) -> None:
+        await store.save(save(handled="old"))
+        await store.save(save(version=1, handled="new", at=NOON + SECOND))
+        assert await store.prune(NOON + SECOND) == 1
+        assert not await store.handled("things", "a", "old")
+        assert await store.handled("things", "a", "new")
+
+    # outbox
+
+    async def test_events_lie_in_order_until_they_are_cleared(self, store: Store) -> None:
+        first = await store.save(
+            save(outgoing=(event("1"), event("2", topic=None)), cause_id="c", traceparent="t")
+        )
+        await store.save(save("b", outgoing=(event("3"),)))
+        entries = await store.pending()
+        assert [entry.outgoing.id for entry in entries] == ["1", "2", "3"]
+        assert tuple(entries[:2]) == first.pending
+        assert entries[0].outgoing == event("1")
+        assert (entries[0].cause_id, entries[0].traceparent) == ("c", "t")
+        await store.clear(entries[:1])
+        assert [entry.outgoing.id for entry in await store.pending()] == ["2", "3"]
+        assert [entry.outgoing.id for entry in await store.pending(document=("things", "b"))] == ["3"]
+        assert [entry.outgoing.id for entry in await store.pending(after=entries[1].sequence)] == ["3"]
+
+    async def test_clearing_leaves_the_version_alone(self, store: Store) -> None:
+        saved = await store.save(save(outgoing=(event("1"),)))
+        await store.clear(saved.pending)
+        await store.save(save(version=1))
+
+    async def test_a_save_names_the_older_events_of_its_document(self, store: Store) -> None:
+        first = await store.save(save(outgoing=(event("1"),)))
+        await store.save(save("b", outgoing=(event("2"),)))
+        second = await store.save(save(version=1, outgoing=(event("3"),)))
+        assert first.earlier == ()
+        assert second.earlier == (first.pending[0].sequence,)
+
+    # claims
+
+    async def claim(self, store: Store, owner: str = "me", now: datetime = NOON) -> Claim:
+        (claim,) = await store.claim_due(["things"], now, owner, 10)
+        return claim
+
+    async def test_due_documents_are_claimed_most_urgent_first_then_oldest(self, store: Store) -> None:
+        await store.save(save("late", wake_at=NOON))
+        await store.save(save("early", wake_at=NOON - SECOND))
+        await store.save(save("urgent", wake_at=NOON, wake_priority=1))
+        await store.save(save("future", wake_at=NOON + SECOND, wake_priority=9))
+        await store.save(save("other", collection="others", wake_at=NOON - SECOND, wake_priority=2))
+        claims = await store.claim_due(["things", "others"], NOON, "me", 3)
+        assert [claim.stored.id for claim in claims] == ["other", "urgent", "early"]
+        assert claims[1].due == NOON
+        assert [claim.stored.id for claim in await store.claim_due(["things"], NOON, "me", 3)] == ["late"]
+
+    async def test_the_next_wake_is_the_earliest_of_what_nobody_has(self, store: Store) -> None:
+        assert await store.next_wake(["things"]) is None
+        await store.save(save("a", wake_at=NOON))
+        await store.save(save("b", wake_at=NOON + SECOND, wake_priority=5))
+        assert await store.next_wake(["things"]) == NOON
+        await self.claim(store)
+        assert await store.next_wake(["things"]) == NOON + SECOND
+
+    async def test_two_workers_never_claim_one_document(self, store: Store) -> None:
+        for number in range(40):
+            await store.save(save(f"{number}", wake_at=NOON))
+        claims = await asyncio.gather(*(store.claim_due(["things"], NOON, f"w{n}", 10) for n in range(8)))
+        ids = [claim.stored.id for some in claims for claim in some]
+        assert sorted(ids) == sorted(f"{number}" for number in range(40))
+
+    async def test_a_claimed_document_has_no_wake_at_and_can_be_saved_by_others(self, store: Store) -> None:
+        await store.save(save(wake_at=NOON))
+        claim = await self.claim(store)
+        found = await store.load("things", "a")
+        assert claim.stored.wake_at is None
+        assert found is not None and found.wake_at is None and found.version == 1
+        await store.save(save(version=1, wake_at=NOON + SECOND))
+        with pytest.raises(VersionConflict):
+            await store.save(save(version=1, fence=claim.fence, release=True))
+        assert not await store.claim_due(["things"], NOON + SECOND, "you", 1)
+        await store.save(save(version=2, fence=claim.fence, release=True, wake_at=NOON + 2 * SECOND))
+        assert await store.next_wake(["things"]) == NOON + 2 * SECOND
+
+    async def test_a_save_without_release_keeps_the_claim(self, store: Store) -> None:
+        await store.save(save(wake_at=NOON))
+        claim = await self.claim(store)
+        await store.save(save(version=1, fence=claim.fence))
+        await store.save(save(version=2, fence=claim.fence, release=True))
+        with pytest.raises(FenceLost):
+            await store.save(save(version=3, fence=claim.fence))
+
+    async def test_a_checkpoint_does_not_make_a_crashed_worker_s_document_sleep(self, store: Store) -> None:
+        await store.save(save(wake_at=NOON))
+        claim = await self.claim(store)
+        await store.save(save(version=1, fence=claim.fence))
+        (beat,) = await store.claims()
+        assert await store.take_over(beat)
+        assert await store.next_wake(["things"]) == NOON
+
+    async def test_fences_rise_over_all_documents_and_services(self, store: Store, other: Store) -> None:
+        fences = []
+        for where in (store, other, store, other):
+            version = stored.version if (stored := await where.load("things", "a")) else 0
+            await where.save(save(version=version, wake_at=NOON))
+            claim = await self.claim(where)
+            fences.append(claim.fence)
+            await where.release("things", "a", claim.fence, done=True)
+        assert fences == sorted(set(fences))
+
+    async def test_a_beat_shows_life_and_prevents_a_takeover(self, store: Store) -> None:
+        await store.save(save(wake_at=NOON))
+        claim = await self.claim(store)
+        (seen,) = await store.claims()
+        assert (seen.owner, seen.fence) == ("me", claim.fence)
+        assert await store.beat("things", "a", claim.fence)
+        assert not await store.take_over(seen)
+        (fresh,) = await store.claims()
+        assert await store.take_over(fresh)
+        assert not await store.beat("things", "a", claim.fence)
+
+    async def test_who_was_taken_over_cannot_save(self, store: Store) -> None:
+        await store.save(save(wake_at=NOON))
+        mine = await self.claim(store)
+        (seen,) = await store.claims()
+        await store.take_over(seen)
+        with pytest.raises(FenceLost):
+            await store.save(save(version=1, fence=mine.fence))
+        yours = await self.claim(store, "you")
+        assert yours.fence > mine.fence
+        with pytest.raises(FenceLost):
+            await store.save(save(version=1, fence=mine.fence, release=True))
+        await store.release("things", "a", mine.fence)
+        await store.save(save(version=1, fence=yours.fence, release=True))
+
+    async def test_a_released_document_is_due_again_at_once(self, store: Store) -> None:
+        await store.save(save(wake_at=NOON))
+        claim = await self.claim(store)
+        await store.release("things", "a", claim.fence)
+        assert (await self.claim(store)).attempts == 0
+
+    async def test_failures_are_counted_until_a_save(self, store: Store) -> None:
+        await store.save(save(wake_at=NOON))
+        for attempts in range(3):
+            claim = await self.claim(store, now=NOON + attempts * SECOND)
+            assert claim.attempts == attempts
+            await store.release("things", "a", claim.fence, retry_at=NOON + (attempts + 1) * SECOND)
+            assert await store.next_wake(["things"]) == NOON + (attempts + 1) * SECOND
+        claim = await self.claim(store, now=NOON + 3 * SECOND)
+        await store.save(save(version=1, fence=claim.fence, release=True, wake_at=NOON))
+        assert (await self.claim(store)).attempts == 0
+
+    async def test_an_earlier_wake_set_meanwhile_wins_over_the_retry(self, store: Store) -> None:
+        await store.save(save(wake_at=NOON))
+        claim = await self.claim(store)
+        await store.save(save(version=1, wake_at=NOON + SECOND))
+        await store.release("things", "a", claim.fence, retry_at=NOON + 60 * SECOND)
+        assert await store.next_wake(["things"]) == NOON + SECOND
+
+    async def test_a_wake_that_is_done_leaves_only_what_was_set_meanwhile(self, store: Store) -> None:
+        await store.save(save(wake_at=NOON))
+        claim = await self.claim(store)
+        await store.release("things", "a", claim.fence, done=True)
+        assert await store.next_wake(["things"]) is None
+
+    async def test_a_sole_owner_frees_every_claim(self, store: Store) -> None:
+        await store.save(save(wake_at=NOON))
+        await self.claim(store)
+        assert await store.free_claims() == 1
+        assert (await self.claim(store)).stored.id == "a"
+
+    async def test_a_document_deleted_under_its_worker_is_a_conflict(self, store: Store) -> None:
+        await store.save(save(wake_at=NOON))
+        claim = await self.claim(store)
+        await store.save(save(version=1, body=None))
+        with pytest.raises(VersionConflict):
+            await store.save(save(version=1, fence=claim.fence))
+
+    # parking
+
+    async def test_only_the_first_of_a_lane_is_ever_due(self, store: Store) -> None:
+        await store.park(parked(1))
+        await store.park(parked(2, not_before=None))
+        await store.park(parked(7, lane="other"))
+        assert await store.parked_lanes(["t|k", "other", "empty"]) == {"t|k", "other"}
+        due = await store.claim_parked(NOON, NOON + SECOND)
+        assert sorted((entry.lane, entry.sequence) for entry in due) == [("other", 7), ("t|k", 1)]
+
+    async def test_a_parked_record_that_is_being_tried_is_nobody_else_s(self, store: Store) -> None:
+        await store.park(parked(1))
+        assert len(await store.claim_parked(NOON, NOON + SECOND)) == 1
+        assert await store.claim_parked(NOON, NOON + SECOND) in ([], ())
+        assert await store.next_parked() == NOON + SECOND
+        assert len(await store.claim_parked(NOON + SECOND, NOON + 2 * SECOND)) == 1
+
+    async def test_taking_a_record_out_makes_the_next_of_its_lane_due(self, store: Store) -> None:
+        await store.park(parked(1))
+        await store.park(parked(2, not_before=None))
+        await store.park(parked(3, not_before=None))
+        await store.unpark(parked(1))
+        (due,) = await store.claim_parked(NOON, NOON + SECOND)
+        assert due.sequence == 2
+        await store.unpark(due)
+        await store.unpark((await store.claim_parked(NOON, NOON + SECOND))[0])
+        assert await store.parked_lanes(["t|k"]) == frozenset()
+        assert await store.next_parked() is None
+
+    async def test_parking_behind_nothing_is_due_at_once(self, store: Store) -> None:
+        await store.park(parked(2, not_before=None))
+        (due,) = await store.claim_parked(NOON, NOON + SECOND)
+        assert due.sequence == 2
+
+    async def test_a_later_attempt_replaces_the_entry(self, store: Store) -> None:
+        await store.park(parked(1))
+        await store.park(parked(1, attempts=2, reason="again", not_before=NOON + SECOND))
+        (entry,) = await store.parked()
+        assert (entry.attempts, entry.reason, entry.not_before) == (2, "again", NOON + SECOND)
+
+    async def test_a_redelivered_record_stays_as_it_lies(self, store: Store) -> None:
+        await store.park(parked(1, attempts=3, not_before=NOON + SECOND))
+        await store.park(parked(1, attempts=0, not_before=None))
+        (entry,) = await store.parked()
+        assert (entry.attempts, entry.not_before) == (3, NOON + SECOND)
+
+    async def test_an_older_record_goes_before_what_lies_there(self, store: Store) -> None:
+        await store.park(parked(5))
+        await store.park(parked(4, not_before=None))
+        (due,) = await store.claim_parked(NOON, NOON + SECOND)
+        assert due.sequence == 4
+        await store.unpark(due)
+        (due,) = await store.claim_parked(NOON, NOON + SECOND)
+        assert due.sequence == 5
+
+    async def test_a_save_makes_due_what_waits_for_its_document(self, store: Store) -> None:
+        await store.park(parked(1, not_before=NOON + 60 * SECOND, waits_for="things/a"))
+        await store.park(parked(2, not_before=None))
+        assert (await store.save(save("b"))).released == 0
+        assert (await store.save(save("a"))).released == 1
+        (due,) = await store.claim_parked(NOON, NOON + SECOND)
+        assert due.sequence == 1
+
+    async def test_what_waits_can_be_made_due_by_name(self, store: Store) -> None:
+        await store.park(parked(1, not_before=NOON + 60 * SECOND, waits_for="things/a"))
+        assert await store.parked_waiting_for("things/b") == 0
+        assert await store.parked_waiting_for("things/a") == 1
+        assert len(await store.claim_parked(NOON, NOON + SECOND)) == 1
