@@ -292,7 +292,9 @@ class DeadLetterView(Document, collection="dead-letters"):
     """``letter_event_id`` at the time of the decision."""
 
     def tags(self) -> frozenset[str]:
-        """Found by state and by service."""
+        """Found by state and by service, once the letter itself is here."""
+        if not self.letter_event_id:
+            return frozenset()
         return frozenset({"all", of_state(self.state), f"service:{self.service}"})
 
 
