@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from patchline_schemas.envelope import Event
 from patchline_schemas.values import UtcTime, Value
 
@@ -36,6 +38,20 @@ class DeadLettered(Event, topic="dead-letters"):
     """Null when the record has no readable envelope."""
     first_failed_at: UtcTime
     record: RawRecord
+
+    def key(self) -> str:
+        return self.letter_id
+
+
+class DeadLetterDecided(Event, topic="dead-letters.decided"):
+    """A person had a dead letter's record put back on its topic, or laid it aside for good."""
+
+    letter_id: str
+    letter_event_id: str
+    """The dead letter that was decided on: the same record may be given up again after a replay."""
+    decision: Literal["replayed", "discarded"]
+    who: str
+    decided_at: UtcTime
 
     def key(self) -> str:
         return self.letter_id

@@ -31,3 +31,30 @@ class LedgerSealed(Event, topic="ledger.sealed"):
 
     def key(self) -> str:
         return "ledger"
+
+
+class PlaybackRequested(Event, topic="ledger.playback-requested"):
+    """A service builds its read models anew and asked for all that the ledger holds."""
+
+    playback_id: str
+    reader: str
+    """Consumer group that the records are played back to, on ``ledger.played-back``."""
+
+    def key(self) -> str:
+        return self.playback_id
+
+
+class PlaybackAdvanced(Event, topic="ledger.playback-advanced"):
+    """Entries of the ledger were put on ``ledger.played-back`` for one reader."""
+
+    playback_id: str
+    reader: str
+    entries_done: int
+    """So far; the records are on their topic."""
+    entries_total: int
+    """As of now: the ledger grows meanwhile."""
+    ended: bool
+    """Whether these were the last."""
+
+    def key(self) -> str:
+        return self.playback_id

@@ -18,12 +18,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from starlette.responses import PlainTextResponse
 from uuid_utils import uuid7
 
 from patchline_kit.clock import Clock, ManualClock
 from patchline_kit.context import ServiceHandle
 from patchline_kit.core import Activity
 from patchline_kit.documents import Document, Message
+from patchline_kit.process import Process
 from patchline_kit.runtime import Runtime
 from patchline_kit.service import Service
 from patchline_kit.store.port import Parked
@@ -149,6 +151,7 @@ class SystemHarness:
         self.transport.inner = self._make_transport()
         await self.transport.start()
         self._database = SqliteDatabase(self._folder / "store.db")
+        process = Process(self.transport, PlainTextResponse("no process of its own\n"))
         for name, service in self.services.items():
             runtime = Runtime(
                 service,
@@ -156,7 +159,7 @@ class SystemHarness:
                 store=SqliteStore(self._database, name),
                 clock=self.clock,
                 settings=self._settings.get(name),
-                resources=self._resources.get(name),
+                resources={Process: process, **self._resources.get(name, {})},
                 sole_owner=True,
             )
             runtime.core.activity = self._activity

@@ -89,6 +89,14 @@ def others() -> Iterable[Examples]:
         sealed_at=at(60),
     )
     yield Examples(seal, seal.model_copy(update={"number": 2, "previous": DIGEST, "heads": ()}))
+    asked = ledger.PlaybackRequested(playback_id="6a10", reader="gateway@1")
+    yield Examples(asked, asked.model_copy(update={"playback_id": "6a11", "reader": "gateway@2"}))
+    advanced = ledger.PlaybackAdvanced(
+        playback_id="6a10", reader="gateway@1", entries_done=2_000, entries_total=48_120, ended=False
+    )
+    yield Examples(
+        advanced, advanced.model_copy(update={"entries_done": 0, "entries_total": 0, "ended": True})
+    )
     proposal = policies.PolicyProposed(
         update_id=UPDATE,
         group="intranet",
@@ -124,3 +132,7 @@ def others() -> Iterable[Examples]:
             }
         ),
     )
+    decided = dead_letters.DeadLetterDecided(
+        letter_id="d001", letter_event_id="0b81", decision="replayed", who="bea", decided_at=at(90)
+    )
+    yield Examples(decided, decided.model_copy(update={"decision": "discarded"}))

@@ -16,14 +16,16 @@ from patchline_documentation.chains import (
     entry_id,
     update_of,
 )
+from patchline_documentation.playback import ENTRIES_AT_ONCE, Playback
 from patchline_documentation.rendering import write_report
 from patchline_documentation.seals import SEALER, KeepSeal, Sealer, SealRecord, SealSoon
 from patchline_documentation.settings import Settings
 from patchline_kit.context import Context
 from patchline_kit.outcomes import Poison
+from patchline_kit.process import Process
 from patchline_kit.service import Service
 from patchline_schemas import Event
-from patchline_schemas.ledger import LedgerSealed
+from patchline_schemas.ledger import LedgerSealed, PlaybackAdvanced, PlaybackRequested
 from patchline_schemas.updates import (
     UpdateCancelled,
     UpdateCompleted,
@@ -34,7 +36,9 @@ from patchline_schemas.updates import (
     UpdateRejected,
 )
 
-service = Service("documentation", emits=[LedgerSealed, UpdateDocumented], settings=Settings)
+service = Service(
+    "documentation", emits=[LedgerSealed, PlaybackAdvanced, UpdateDocumented], settings=Settings
+)
 
 
 @service.on_every_event
@@ -154,3 +158,19 @@ async def record_installed(message: installed.Observed, ctx: Context) -> None:
     """Bring the record of a target's packages up to date."""
     record = await ctx.load(installed.Installed, message.to) or ctx.create(installed.Installed(id=message.to))
     installed.observe(record, message)
+
+
+@service.on(PlaybackRequested)
+async def order_playback(event: PlaybackRequested, ctx: Context) -> None:
+    """Begin to play the ledger back, once."""
+    if await ctx.load(Playback, event.playback_id) is None:
+        ctx.create(Playback(id=event.playback_id, reader=event.reader, wake_at=ctx.now))
+
+
+@service.wakes(Playback)
+async def play_back(playback: Playback, ctx: Context) -> None:
+    """Put the next entries on the reader's topic; what a crash repeats, the reader knows already."""
+    entries = await ctx.find(Entry, after=playback.cursor, limit=ENTRIES_AT_ONCE)
+    await ctx.resource(Process).transport.publish(playback.take(entries))
+    ctx.emit(playback.advanced(await ctx.count(Entry)))
+    playback.wake_at = None if playback.ended else ctx.now

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 from datetime import datetime
+from typing import Literal
 
 from patchline_gateway.messages import Decide
 from patchline_gateway.views import DeadLetterView
 from patchline_kit.records import LOCAL
 from patchline_schemas import WireRecord
+from patchline_schemas.dead_letters import DeadLetterDecided
 
 ONLY_FOR = "ce_onlyfor"
 """The header that keeps a replayed record from all services but one."""
@@ -43,6 +45,19 @@ def decide(letter: DeadLetterView, decision: Decide, now: datetime) -> None:
     letter.decided_on = letter.letter_event_id
     letter.state = "replaying" if decision.decision == "replay" else "discarded"
     letter.wake_at = now if decision.decision == "replay" else None
+
+
+def decided(letter: DeadLetterView, decision: Literal["replayed", "discarded"]) -> DeadLetterDecided:
+    """The event that says what became of ``letter``, on which somebody has decided."""
+    return DeadLetterDecided.model_validate(
+        {
+            "letter_id": letter.id,
+            "letter_event_id": letter.decided_on,
+            "decision": decision,
+            "who": letter.decided_by,
+            "decided_at": letter.decided_at,
+        }
+    )
 
 
 def record_of(letter: DeadLetterView) -> WireRecord:

@@ -8,7 +8,7 @@ from typing import Literal
 from patchline_gateway.outcomes import WaveNews
 from patchline_gateway.views import AssessmentSummary, PackageLine, PlanSummary
 from patchline_kit.documents import Message
-from patchline_schemas.dead_letters import DeadLettered
+from patchline_schemas.dead_letters import DeadLetterDecided, DeadLettered
 from patchline_schemas.fleet import Group
 from patchline_schemas.notices import NoticeFailed, NoticeSent
 from patchline_schemas.requests import RequestAccepted, RequestRefused, RequestSubmitted
@@ -101,6 +101,12 @@ class TellLetter(Message):
     event_id: str
     """Of the dead letter itself."""
     letter: DeadLettered
+
+
+class TellDecision(Message):
+    """A person has decided about a dead letter."""
+
+    decided: DeadLetterDecided
 
 
 class TellRequest(Message):

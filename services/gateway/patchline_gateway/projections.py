@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from patchline_gateway.messages import (
+    TellDecision,
     TellFleetFile,
     TellGroup,
     TellInventory,
@@ -164,7 +165,8 @@ def notice_told(view: NoticeView, news: TellNotice) -> None:
 def letter_told(view: DeadLetterView, news: TellLetter) -> None:
     """Take in a dead letter; one that comes after a decision opens the case again."""
     letter = news.letter
-    if news.event_id in (view.letter_event_id, view.decided_on):
+    decided = news.event_id == view.decided_on
+    if news.event_id == view.letter_event_id or (decided and view.letter_event_id):
         return
     view.letter_event_id = news.event_id
     view.service, view.reason, view.error = letter.service, letter.reason, letter.error
@@ -173,7 +175,16 @@ def letter_told(view: DeadLetterView, news: TellLetter) -> None:
     record = letter.record
     view.topic, view.partition, view.offset = record.topic, record.partition, record.offset
     view.key, view.headers, view.value = record.key, record.headers, record.value
-    view.state = "open"
+    if not decided:
+        view.state = "open"
+
+
+def decision_told(view: DeadLetterView, news: TellDecision) -> None:
+    """Take in what a person decided about a dead letter, which may not be here yet."""
+    decided = news.decided
+    if view.letter_event_id in ("", decided.letter_event_id):
+        view.state, view.decided_on = decided.decision, decided.letter_event_id
+        view.decided_by, view.decided_at = decided.who, decided.decided_at
 
 
 def answer_view(news: TellRequest) -> RequestView:

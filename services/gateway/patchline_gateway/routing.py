@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel
 
 from patchline_gateway.messages import (
+    TellDecision,
     TellFleetFile,
     TellGroup,
     TellInventory,
@@ -60,6 +61,8 @@ def news_of(event: Event, envelope: Envelope) -> Sequence[Message]:  # noqa: PLR
             return [TellNotice(to=event.notice_id, time=envelope.time, notice=event)]
         case dead_letters.DeadLettered():
             return [TellLetter(to=event.letter_id, event_id=envelope.id, letter=event)]
+        case dead_letters.DeadLetterDecided():
+            return [TellDecision(to=event.letter_id, decided=event)]
         case fleet.GroupRegistered(group=group, revision=revision):
             return [TellGroup(to=group.name, revision=revision, group=group)]
         case fleet.FleetFileEvent():

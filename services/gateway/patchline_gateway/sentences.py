@@ -27,6 +27,8 @@ LONGEST = 300
 _QUIET = frozenset({"planned", "verified", "rolled-back", "cancelled"})
 """States of a wave in which nothing goes on."""
 
+_DECIDED = {"replayed": "had the record put back of", "discarded": "laid aside"}
+
 _SENTENCES: dict[type[Event], Callable[[Any], str]] = {}
 
 
@@ -214,5 +216,13 @@ _says(requests.RequestRefused, lambda e: f"Refused ({e.rule}): {e.explanation}")
 _says(notices.NoticeSent, lambda e: f"Told {e.contact} ({e.group}): {e.subject_line}")
 _says(notices.NoticeFailed, lambda e: f"Could not tell {e.contact} ({e.group}): {e.error}")
 _says(policies.PolicyProposed, lambda e: f"Proposes a change for group {e.group}: {e.reason}")
+_says(
+    dead_letters.DeadLetterDecided, lambda e: f"{e.who} {_DECIDED[e.decision]} the dead letter {e.letter_id}."
+)
+_says(ledger.PlaybackRequested, lambda e: f"{e.reader} asked for all that the ledger holds.")
+_says(
+    ledger.PlaybackAdvanced,
+    lambda e: f"Played {e.entries_done} of {e.entries_total} entries of the ledger back to {e.reader}.",
+)
 _says(ledger.LedgerSealed, lambda e: f"Seal {e.number} over {count(len(e.heads), 'chain')}.")
 _says(dead_letters.DeadLettered, lambda e: f"{e.service} gave up a record of {e.record.topic}: {e.reason}")

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 
 from patchline_gateway import projections, routing, sentences
 from patchline_gateway.api.server import serve
-from patchline_gateway.letters import decide, record_of
+from patchline_gateway.letters import decide, decided, record_of
 from patchline_gateway.messages import (
     Decide,
     Submit,
+    TellDecision,
     TellFleetFile,
     TellGroup,
     TellInventory,
@@ -40,9 +41,10 @@ from patchline_kit.context import Context, ServiceHandle
 from patchline_kit.process import Process
 from patchline_kit.service import Service
 from patchline_schemas import Event
+from patchline_schemas.dead_letters import DeadLetterDecided
 from patchline_schemas.requests import RequestSubmitted
 
-service = Service("gateway", emits=[RequestSubmitted], settings=Settings)
+service = Service("gateway", emits=[RequestSubmitted, DeadLetterDecided], settings=Settings)
 
 
 @service.resource(Tail)
@@ -133,6 +135,13 @@ async def tell_letter(news: TellLetter, ctx: Context) -> None:
     projections.letter_told(view, news)
 
 
+@service.on(TellDecision)
+async def tell_decision(news: TellDecision, ctx: Context) -> None:
+    """Keep what a person decided about a dead letter."""
+    view = await ctx.load(DeadLetterView, news.to) or ctx.create(DeadLetterView(id=news.to))
+    projections.decision_told(view, news)
+
+
 @service.on(TellRequest)
 async def tell_request(news: TellRequest, ctx: Context) -> None:
     """Keep the first answer to a request."""
@@ -155,7 +164,10 @@ async def submit(asked: Submit, ctx: Context) -> None:
 @service.on(Decide)
 async def decide_letter(decision: Decide, ctx: Context) -> None:
     """Take a person's decision about a dead letter; a replay is carried out by :func:`replay`."""
-    decide(await ctx.require(DeadLetterView, decision.to), decision, ctx.now)
+    letter = await ctx.require(DeadLetterView, decision.to)
+    decide(letter, decision, ctx.now)
+    if letter.state == "discarded":
+        ctx.emit(decided(letter, "discarded"))
 
 
 @service.wakes(DeadLetterView)
@@ -164,6 +176,7 @@ async def replay(letter: DeadLetterView, ctx: Context) -> None:
     if letter.state == "replaying":
         await ctx.resource(Process).transport.publish([record_of(letter)])
         letter.state = "replayed"
+        ctx.emit(decided(letter, "replayed"))
 
 
 @service.beside

@@ -14,12 +14,14 @@ from patchline_documentation.seals import SealRecord
 from patchline_documentation.service import service
 from patchline_documentation.settings import Settings
 from patchline_kit.ledger import LEDGER_CHAIN, verify
+from patchline_kit.playback import original, was_played_back
 from patchline_kit.settings import load_settings
 from patchline_kit.testing import ServiceHarness
+from patchline_kit.transport.topics import PLAYBACK
 from patchline_schemas import decode
 from patchline_schemas.examples import examples
 from patchline_schemas.fleet import InstalledPackage, InventoryReported
-from patchline_schemas.ledger import LedgerSealed
+from patchline_schemas.ledger import LedgerSealed, PlaybackAdvanced, PlaybackRequested
 from patchline_schemas.updates import UpdateDocumented
 
 UPDATE = "jinja2-3.1.6-5f2d1c"
@@ -225,3 +227,49 @@ async def test_a_failed_write_is_tried_again(harness, completed_life, tmp_path):
     await harness.advance(timedelta(minutes=5))
     assert len(harness.published(UpdateDocumented)) == 1
     assert (await harness.document(ReportJob, f"{UPDATE}/1")).written
+
+
+async def test_the_ledger_is_played_back_whole_and_each_chain_in_its_order(
+    harness, completed_life, monkeypatch
+):
+    monkeypatch.setattr("patchline_documentation.playback.ENTRIES_AT_ONCE", 7)
+    monkeypatch.setattr("patchline_documentation.service.ENTRIES_AT_ONCE", 7)
+    await publish(harness, completed_life, shuffled=True)
+    await harness.settle()
+    kept = {entry.line.event_id: entry.line for entry in await harness.documents(Entry)}
+    request = PlaybackRequested(playback_id="p1", reader="gateway@1")
+    await harness.publish(request)
+    await harness.publish(request)
+    await harness.settle()
+    played = [
+        original(record, "gateway@1") for record in await harness.transport.read(PLAYBACK, limit=10_000)
+    ]
+    assert all(record is not None and was_played_back(record) for record in played)
+    lines = [
+        kept[decode(r.headers, r.value)[0].id] for r in played if decode(r.headers, r.value)[0].id in kept
+    ]
+    assert sorted(line.event_id for line in lines) == sorted(kept)
+    for chain in {line.chain for line in lines}:
+        sequence = [line.sequence for line in lines if line.chain == chain]
+        assert sequence == sorted(sequence)
+    for record in played:
+        line = kept.get(decode(record.headers, record.value)[0].id)
+        if line:
+            assert (record.topic, record.key, record.value) == (
+                line.topic,
+                line.key.encode(),
+                line.body.encode(),
+            )
+    advanced = harness.published(PlaybackAdvanced)
+    assert [event.ended for event in advanced] == [False] * (len(advanced) - 1) + [True]
+    assert advanced[-1].entries_done == len(played)
+
+
+async def test_what_is_played_back_is_for_its_reader_alone(harness, completed_life):
+    await publish(harness, completed_life)
+    await harness.publish(PlaybackRequested(playback_id="p1", reader="gateway@1"))
+    await harness.settle()
+    record, *_ = await harness.transport.read(PLAYBACK)
+    assert original(record, "gateway@2") is None
+    (elsewhere, *_) = await harness.transport.read("updates.planned")
+    assert original(elsewhere, "gateway@2") is elsewhere

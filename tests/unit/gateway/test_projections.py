@@ -6,10 +6,10 @@ import itertools
 from datetime import timedelta
 
 from patchline_gateway import projections
-from patchline_gateway.messages import TellGroup, TellLetter, TellNotice, TellTarget, TellUpdate
+from patchline_gateway.messages import TellDecision, TellGroup, TellLetter, TellNotice, TellTarget, TellUpdate
 from patchline_gateway.views import DeadLetterView, GroupView, NoticeView, TargetView, UpdateView
 from patchline_gateway.waits import Goal, Standing, standing
-from patchline_schemas.dead_letters import DeadLettered
+from patchline_schemas.dead_letters import DeadLetterDecided, DeadLettered
 from patchline_schemas.examples import examples
 from patchline_schemas.examples.shared import JINJA, UPDATE, at
 from patchline_schemas.fleet import Approval, Group, Policies
@@ -168,3 +168,27 @@ def test_a_dead_letter_that_was_decided_stays_so_when_its_news_comes_again() -> 
     assert view.state == "discarded"
     projections.letter_told(view, first.model_copy(update={"event_id": "e2"}))
     assert view.state == "open"
+
+
+def test_a_decision_about_a_dead_letter_shows_whether_it_comes_before_or_after_the_letter() -> None:
+    letter = examples()[DeadLettered].usual
+    assert isinstance(letter, DeadLettered)
+    told = TellLetter(to=letter.letter_id, event_id="e1", letter=letter)
+    decided = TellDecision(
+        to=letter.letter_id,
+        decided=DeadLetterDecided(
+            letter_id=letter.letter_id,
+            letter_event_id="e1",
+            decision="discarded",
+            who="bea",
+            decided_at=at(5),
+        ),
+    )
+    views = [DeadLetterView(id=letter.letter_id) for _ in range(2)]
+    projections.letter_told(views[0], told)
+    projections.decision_told(views[0], decided)
+    projections.decision_told(views[1], decided)
+    assert views[1].tags() == frozenset(), "not shown before the letter itself is here"
+    projections.letter_told(views[1], told)
+    assert views[0] == views[1]
+    assert (views[0].state, views[0].decided_by) == ("discarded", "bea")

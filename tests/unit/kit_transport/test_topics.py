@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from patchline_kit.transport.topics import declared_topics
+from patchline_kit.transport.topics import PLAYBACK, declared_topics
 from patchline_schemas import event_types
 
 
-def test_every_event_has_its_topic_and_urgent_ones_their_twin():
+def test_every_event_has_its_topic_and_urgent_ones_their_twin_and_playbacks_one_of_their_own():
     topics = declared_topics(partitions=4)
-    assert set(topics) == {name for kind in event_types().values() for name in kind.topics()}
+    assert set(topics) == {PLAYBACK, *(name for kind in event_types().values() for name in kind.topics())}
     assert {topic.partitions for topic in topics.values()} == {4}
     assert "updates.assessed.urgent" in topics
 

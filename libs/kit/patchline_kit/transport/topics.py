@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from patchline_kit.settings import ServiceSettings
 from patchline_schemas import event_types
 from patchline_schemas.envelope import URGENT_SUFFIX
 
@@ -15,17 +16,14 @@ KEEP = timedelta(days=30)
 """How long a handled record is kept, where an installation sets nothing else."""
 KEEP_DEAD_LETTERS = timedelta(days=90)
 """A person looks at these, and may be on holiday."""
-STANDING_TOPICS = frozenset(
-    {
-        "fleet.group-registered",
-        "fleet.target-registered",
-        "fleet.target-removed",
-        "fleet.inventory-reported",
-        "fleet.inventory-failed",
-    }
-)
+REGISTRATIONS = frozenset({"fleet.group-registered", "fleet.target-registered", "fleet.target-removed"})
 """Topics that say what *is* rather than what happened: the newest record of each key is kept forever, so
-that a service that is new reads the whole fleet."""
+that a service that is new reads the whole fleet (and what is no part of it any more)."""
+PLAYBACK = "ledger.played-back"
+"""Carries records of other topics from the ledger to one reader that builds its read models anew (see
+:mod:`patchline_kit.playback`). No event has it as its own."""
+KEEP_PLAYBACK = timedelta(days=2)
+"""A reader that needs longer begins anew."""
 KEPT_FOREVER = frozenset({"ledger.sealed"})
 """Few and small, and the proof of what a store may have lost."""
 
@@ -40,12 +38,39 @@ class Topic:
     """How long a record is kept at least; null for ever. Of a compacted topic: before a newer one of its key
     replaces it."""
     compacted: bool = False
+    replication: int = 1
+    """Copies, each on a broker of its own."""
+    min_in_sync: int = 1
+    """So many copies must have a record before it counts as stored."""
 
 
-def declared_topics(*, partitions: int = PARTITIONS, keep: timedelta = KEEP) -> dict[str, Topic]:
-    """The topics of all event classes and their urgent twins, by name."""
+def declared_topics(
+    *,
+    partitions: int = PARTITIONS,
+    keep: timedelta = KEEP,
+    replication: int = 1,
+    min_in_sync: int | None = None,
+) -> dict[str, Topic]:
+    """The topics of all event classes and their urgent twins, by name.
+
+    By default one copy less than there are must have a record: one broker may be down.
+    """
     names = sorted({topic for kind in event_types().values() for topic in kind.topics()})
-    return {name: _topic(name, partitions, keep) for name in names}
+    in_sync = max(1, replication - 1) if min_in_sync is None else min_in_sync
+    return {
+        name: Topic(name, partitions, _kept(name, keep), name in REGISTRATIONS, replication, in_sync)
+        for name in names
+    }
+
+
+def topics_set_by(settings: ServiceSettings) -> dict[str, Topic]:
+    """The topics as an installation with these settings wants them."""
+    return declared_topics(
+        partitions=settings.kafka_partitions,
+        keep=settings.keep,
+        replication=settings.kafka_replication,
+        min_in_sync=settings.kafka_min_in_sync,
+    )
 
 
 def is_urgent(topic: str) -> bool:
@@ -53,9 +78,7 @@ def is_urgent(topic: str) -> bool:
     return topic.endswith(URGENT_SUFFIX)
 
 
-def _topic(name: str, partitions: int, keep: timedelta) -> Topic:
+def _kept(name: str, keep: timedelta) -> timedelta | None:
     if name in KEPT_FOREVER:
-        return Topic(name, partitions, None)
-    if name == "dead-letters":
-        return Topic(name, partitions, max(keep, KEEP_DEAD_LETTERS))
-    return Topic(name, partitions, keep, compacted=name in STANDING_TOPICS)
+        return None
+    return max(keep, KEEP_DEAD_LETTERS) if name == "dead-letters" else keep
