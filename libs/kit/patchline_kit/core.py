@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from opentelemetry.trace import Tracer
 
 from patchline_kit.clock import Clock
+from patchline_kit.commits import Commits
 from patchline_kit.deadlines import Uptime
 from patchline_kit.documents import Document
 from patchline_kit.measures import Measures
@@ -79,7 +80,7 @@ class Changes:
 
 
 class Core:
-    """The service's declaration and what it runs on; every save goes through :meth:`commit`."""
+    """The service's declaration and what it runs on; every save goes through :attr:`commits`."""
 
     def __init__(
         self,
@@ -104,6 +105,7 @@ class Core:
         """At documents, for units of work in this process: they do not conflict with each other."""
         self.changes = Changes()
         self.uptime = Uptime()
+        self.commits = Commits(store, self._saved)
         self.on_saved: list[Callable[[Save, Saved], None]] = []
         self.unexpected: deque[tuple[str, Exception]] = deque(maxlen=UNEXPECTED_KEPT)
         """The latest errors of handlers that are no outcome, with the step they ended."""
@@ -112,12 +114,13 @@ class Core:
 
     async def commit(self, save: Save) -> Saved:
         """Store, and tell the relay, the waker and whoever waits. Raises what the store raises."""
-        saved = await self.store.save(save)
+        return await self.commits.store(save)
+
+    def _saved(self, save: Save, saved: Saved) -> None:
         for listener in self.on_saved:
             listener(save, saved)
         self.changes.notify(save.collection, save.id)
         self.activity.pulse()
-        return saved
 
     def fail(self, part: str, error: BaseException | None) -> None:
         """Say that a part of the runtime has ended with an error that is not foreseen."""
@@ -155,7 +158,7 @@ def to_document(kind: type[D], stored: Stored) -> D:
 
 def body_of(document: Document) -> bytes:
     """The document's JSON as it lies in the store."""
-    return document.model_dump_json(exclude=STORE_KEEPS).encode()
+    return document.__pydantic_serializer__.to_json(document, exclude=STORE_KEEPS)
 
 
 def collection_of(kind: type[Document]) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from patchline_kit.batch import Batch
 from patchline_kit.core import Core
 from patchline_kit.dead_letters import DeadLetters
 from patchline_kit.handling import Handling
@@ -15,9 +15,6 @@ from patchline_kit.transport.port import Received
 from patchline_kit.turns import Turns
 from patchline_schemas import EnvelopeError
 from patchline_schemas.envelope import URGENT_SUFFIX, read_envelope
-
-KEYS_AT_ONCE = 256
-"""So many keys of a batch are handled at the same time."""
 
 
 class Dispatch:
@@ -48,11 +45,7 @@ class Dispatch:
             return
         lanes = {job.lane for jobs in keys.values() for job in jobs}
         blocked = set(await self._core.store.parked_lanes(sorted(lanes)))
-        queue = iter(keys.values())
-        workers = [self._work(queue, blocked) for _ in range(min(KEYS_AT_ONCE, len(keys)))]
-        for result in await asyncio.gather(*workers, return_exceptions=True):
-            if isinstance(result, BaseException):
-                raise result
+        await Batch(self._handling, keys.values(), blocked).run()
 
     async def message(self, pending: Pending) -> None:
         """Handle a local message; on return it is handled, parked or a dead letter.
@@ -69,14 +62,6 @@ class Dispatch:
                 await self._handling.park_behind(job)
             else:
                 await self._handling.handle(job)
-
-    async def _work(self, queue: Iterator[list[Job]], blocked: set[str]) -> None:
-        for jobs in queue:
-            for job in jobs:
-                if job.lane in blocked:
-                    await self._handling.park_behind(job)
-                elif not await self._handling.handle(job):
-                    blocked.add(job.lane)
 
     async def _give_up(self, source: Received | Pending, poison: Poison) -> None:
         event_id = _event_id(source)

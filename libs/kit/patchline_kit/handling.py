@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from opentelemetry.trace import SpanKind
 
 from patchline_kit import tracing
+from patchline_kit.commits import Told
 from patchline_kit.core import Core, collection_of
 from patchline_kit.dead_letters import DeadLetters
-from patchline_kit.outcomes import Early, Outcome, RetryLater, Stale
+from patchline_kit.outcomes import Early, Outcome, Poison, RetryLater, Stale
 from patchline_kit.records import Job, dump_source
 from patchline_kit.retry import GiveUp, verdict
-from patchline_kit.store.port import AlreadyHandled, Parked, StoreError, VersionConflict
+from patchline_kit.store.port import AlreadyHandled, Parked, Save, Saved, StoreError, VersionConflict
 from patchline_kit.unit import Trigger, Unit
 
 CONFLICTS_AT_MOST = 50
 """So many conflicts in a row mean a handler that cannot win, such as one that creates what exists already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """How a call ended."""
 
     unit: Unit
@@ -53,42 +53,27 @@ class Handling:
 
         Raises :class:`StoreError`: that is no fault of the handler or the record.
         """
-        core = self._core
-        started = core.clock.monotonic()
-        with tracing.step(
-            core.tracer,
-            f"{core.service.name} {name}",
-            about=argument,
-            parent=trigger.traceparent,
-            parent_at=trigger.caused_at,
-            now=core.clock.now(),
-            kind=SpanKind.CONSUMER if trigger.kind == "event" else SpanKind.INTERNAL,
-        ) as span:
+        call = _Call(self._core, argument, trigger, name)
+        try:
             for _ in range(CONFLICTS_AT_MOST):
-                unit = Unit(core, trigger)
+                unit = Unit(self._core, trigger)
                 try:
-                    await _run(handler, argument, unit)
+                    save = await call.run(handler, unit)
+                    if save is not None:
+                        unit.stored(save, await self._core.commit(save))
                 except VersionConflict:
                     await asyncio.sleep(0)
-                    continue
-                except AlreadyHandled:
-                    self._repeated(unit)
-                except StoreError as error:
-                    tracing.failed(span, error)
-                    raise
-                except Outcome as outcome:
-                    span.set_attribute("outcome", f"{type(outcome).__name__}: {outcome}")
-                    return Attempt(unit, outcome)
                 except Exception as error:
-                    tracing.failed(span, error)
-                    core.measures.failed(name)
-                    core.unexpected.append((name, error))
-                    core.log.exception("%s failed", name)
-                    return Attempt(unit, error)
-                core.measures.handled(name, core.clock.monotonic() - started)
-                return Attempt(unit, None)
+                    return self._failed(call, unit, error)
+                else:
+                    call.done()
+                    return Attempt(unit, None)
+                finally:
+                    unit.close()
             why = f"{name} met {CONFLICTS_AT_MOST} conflicts in a row; does it create what exists already?"
             return Attempt(unit, RetryLater(why))
+        finally:
+            call.end()
 
     async def handle(self, job: Job, parked: Parked | None = None) -> bool:
         """Run ``job``; False when it is parked for another attempt, True when it is over.
@@ -97,6 +82,65 @@ class Handling:
         :class:`patchline_kit.dead_letters.TooManyDeadLetters`.
         """
         attempt = await self.attempt(job.handler, job.argument, job.trigger, name=job.name)
+        return await self._ended(job, attempt, parked)
+
+    async def begin(self, job: Job, told: Told) -> bool | None:
+        """Run ``job`` without waiting until it is stored: None, and ``told`` hears what became of its save.
+
+        If it is anything but :class:`Saved` or the store's own error, ``job`` is to be handled again. Where
+        there is nothing to save the answer is that of :meth:`handle`; raises as that does.
+        """
+        call = _Call(self._core, job.argument, job.trigger, job.name)
+        unit = Unit(self._core, job.trigger)
+        save = None
+        try:
+            save = await call.run(job.handler, unit)
+            if save is not None:
+                self._core.commits.add(save, partial(self._told, call, unit, told))
+                return None
+            call.done()
+            attempt = Attempt(unit, None)
+        except VersionConflict:
+            attempt = None
+        except Exception as error:
+            attempt = self._failed(call, unit, error)
+        finally:
+            if save is None:
+                unit.close()
+                call.end()
+        return await self.handle(job) if attempt is None else await self._ended(job, attempt)
+
+    def _told(self, call: _Call, unit: Unit, told: Told, result: Saved | Exception) -> None:
+        unit.close()
+        if isinstance(result, Saved):
+            call.done()
+            self._dead_letters.succeeded()
+        call.end()
+        told(result)
+
+    def _failed(self, call: _Call, unit: Unit, error: Exception) -> Attempt:
+        """What a call ended with that raised ``error``. Raises it again if it is the store's."""
+        if isinstance(error, AlreadyHandled):
+            key, _version = unit.seen
+            if key is not None:
+                self.on_repeated(key)
+            call.done()
+            return Attempt(unit, None)
+        if isinstance(error, Outcome):
+            call.span.set_attribute("outcome", f"{type(error).__name__}: {error}")
+            if isinstance(error, Poison):
+                tracing.failed(call.span, error)
+            return Attempt(unit, error)
+        tracing.failed(call.span, error)
+        if isinstance(error, StoreError):
+            raise error
+        core = self._core
+        core.measures.failed(call.name)
+        core.unexpected.append((call.name, error))
+        core.log.error("%s failed", call.name, exc_info=error)
+        return Attempt(unit, error)
+
+    async def _ended(self, job: Job, attempt: Attempt, parked: Parked | None = None) -> bool:
         if attempt.error is None:
             self._dead_letters.succeeded()
             return True
@@ -168,21 +212,52 @@ class Handling:
         if stored is not None and stored.version != version:
             await self._core.store.parked_waiting_for("/".join(waits_for))
 
-    def _repeated(self, unit: Unit) -> None:
-        key, _version = unit.seen
-        if key is not None:
-            self.on_repeated(key)
 
+class _Call:
+    """One call of a handler: its span, and its time until all is stored."""
 
-async def _run(handler: Callable[[Any, Unit], Awaitable[None]], argument: Any, unit: Unit) -> None:
-    async with unit:
+    __slots__ = ("_argument", "_core", "_started", "name", "span")
+
+    def __init__(self, core: Core, argument: Any, trigger: Trigger, name: str) -> None:
+        self._core = core
+        self._argument = argument
+        self._started = core.clock.monotonic()
+        self.name = name
+        self.span = tracing.step(
+            core.tracer,
+            tracing.span_name(name),
+            about=argument,
+            parent=trigger.traceparent,
+            parent_at=trigger.caused_at,
+            now=core.clock.now(),
+            kind=SpanKind.CONSUMER if trigger.kind == "event" else SpanKind.INTERNAL,
+            seed=trigger.id if trigger.kind == "event" else None,
+            urgent=trigger.urgent,
+        )
+
+    async def run(self, handler: Callable[[Any, Unit], Awaitable[None]], unit: Unit) -> Save | None:
+        """Call the handler; the save that it asks for, or None where the record had no effect."""
+        self.span.enter()
         try:
-            await handler(argument, unit)
-        except Stale as stale:
-            unit.log.debug("stale: %s", stale)
-            await unit.note()
-        else:
-            await unit.commit()
+            try:
+                await handler(self._argument, unit)
+                save = unit.changes()
+            except Stale as stale:
+                unit.log.debug("stale: %s", stale)
+                save = None
+            if save is None:
+                await unit.note()
+            return save
+        finally:
+            self.span.leave()
+
+    def done(self) -> None:
+        """All is stored."""
+        self._core.measures.handled(self.name, self._core.clock.monotonic() - self._started)
+
+    def end(self) -> None:
+        """It is over, however it went."""
+        self.span.end()
 
 
 def _waits_for(error: Exception) -> tuple[str, str] | None:

@@ -154,6 +154,7 @@ class Runtime:
         await self._wakers.kill()
         await self._uptime.stop()
         await self._relay.kill()
+        await self._core.commits.kill()
         await self._exits.aclose()
 
     @property

@@ -69,6 +69,7 @@ class Step(Span):
         about: object,
         trigger: SpanContext | None,
         waited: bool,
+        apart: bool,
         seed: str | None,
         now: datetime,
         kind: SpanKind,
@@ -78,6 +79,7 @@ class Step(Span):
         self._name = name
         self._trigger = trigger
         self._waited = waited
+        self._apart = apart
         self._seed = seed
         self._now = now
         self._kind = kind
@@ -205,8 +207,8 @@ class Step(Span):
         foreign = update is not None and not belongs_to(trigger.trace_id, update)
         if foreign and update is not None and own is not None and belongs_to(own.trace_id, update):
             return _under(own), None, self._linked(trigger, CAUSED_BY)
-        if foreign or self._waited:
-            reason = CAUSED_BY if foreign else CONTINUES
+        if foreign or self._apart or self._waited:
+            reason = CAUSED_BY if foreign or self._apart else CONTINUES
             return None, trace_id_after(trigger, update or self._about), self._linked(trigger, reason)
         return _under(trigger), None, []
 
@@ -238,7 +240,8 @@ def step(
         name,
         about=about,
         trigger=parse(parent),
-        waited=apart or _long_ago(parent_at, now),
+        waited=_long_ago(parent_at, now),
+        apart=apart,
         seed=seed,
         now=now,
         kind=kind,

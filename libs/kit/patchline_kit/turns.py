@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
 
 class Turns:
-    """A lock per name that exists only while somebody holds it or waits for it."""
+    """Who has a turn at which name, and who waits for one. A name is known only while somebody does."""
 
     def __init__(self) -> None:
-        self._locks: dict[Hashable, tuple[asyncio.Lock, int]] = {}
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+
+    async def take(self, name: Hashable) -> None:
+        """Return when it is one's turn; it lasts until :meth:`give`."""
+        waiting = self._waiting.get(name)
+        if waiting is None:
+            self._waiting[name] = deque()
+            return
+        given = asyncio.get_running_loop().create_future()
+        waiting.append(given)
+        try:
+            await given
+        except asyncio.CancelledError:
+            if given.cancelled():
+                waiting.remove(given)
+            else:  # it was given just before
+                self.give(name)
+            raise
+
+    def give(self, name: Hashable) -> None:
+        """End one's turn: the next who waits has it."""
+        waiting = self._waiting[name]
+        while waiting:
+            given = waiting.popleft()
+            if not given.done():
+                given.set_result(None)
+                return
+        del self._waiting[name]
 
     @asynccontextmanager
     async def turn(self, name: Hashable) -> AsyncIterator[None]:
         """Wait for one's turn, and have it while the block runs."""
-        lock, users = self._locks.get(name) or (asyncio.Lock(), 0)
-        self._locks[name] = (lock, users + 1)
+        await self.take(name)
         try:
-            async with lock:
-                yield
+            yield
         finally:
-            lock, users = self._locks[name]
-            if users == 1:
-                del self._locks[name]
-            else:
-                self._locks[name] = (lock, users - 1)
+            self.give(name)

@@ -6,10 +6,8 @@ Implements :class:`patchline_kit.context.Context`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal, Self, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from opentelemetry import trace
 
@@ -17,7 +15,7 @@ from patchline_kit import tracing
 from patchline_kit.core import Core, body_of, collection_of, to_document
 from patchline_kit.documents import Document, Message
 from patchline_kit.outcomes import Early, LeaseLost
-from patchline_kit.store.port import FenceLost, Outgoing, Save, VersionConflict
+from patchline_kit.store.port import FenceLost, Outgoing, Save, Saved, VersionConflict
 from patchline_kit.transport.port import Received
 from patchline_schemas import Envelope, Event, derived_id, encode
 
@@ -29,8 +27,7 @@ URGENT_HEADER = "urgent"
 """Headers of a local message: its class, and that it follows from something urgent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(NamedTuple):
     """Why a handler is called."""
 
     kind: Literal["event", "message", "wake", "start", "call"]
@@ -51,8 +48,9 @@ class Trigger:
 class Unit:
     """See :class:`patchline_kit.context.Context`.
 
-    Used as an async context manager: what it has loaded is its own in this process until the block ends
-    (but for woken documents, whose handlers work long). :meth:`commit` is called when the handler returned.
+    What it has loaded is its own in this process until :meth:`close` (but for woken documents, whose handlers
+    work long). When the handler has returned either :meth:`commit` is called, or :meth:`changes` and, once
+    that is stored, :meth:`stored`.
     """
 
     def __init__(self, core: Core, trigger: Trigger) -> None:
@@ -66,19 +64,19 @@ class Unit:
         self._outgoing: list[Outgoing] = []
         self._emitted: set[str] = set()
         self._sent: dict[tuple[str, str], int] = {}
-        self._turn = AsyncExitStack()
-        self._has_turn = False
+        self._turn: tuple[str, str] | None = None
+        self._traceparent: str | None = None
         self.log = core.log
         self.envelope = trigger.envelope
         self.record = trigger.record
         self.cause_id = trigger.cause_id or trigger.id
         self.fence = trigger.fence
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._turn.aclose()
+    def close(self) -> None:
+        """Let others have what this unit has loaded."""
+        if self._turn is not None:
+            self._core.turns.give(self._turn)
+            self._turn = None
 
     @property
     def now(self) -> datetime:
@@ -95,9 +93,9 @@ class Unit:
         key = self._take(kind, id)
         if isinstance(self._document, kind):
             return self._document
-        if not self._has_turn:
-            await self._turn.enter_async_context(self._core.turns.turn(key))
-            self._has_turn = True
+        if self._turn is None:
+            await self._core.turns.take(key)
+            self._turn = key
         inbox_id = self._trigger.inbox_id
         if inbox_id is None:
             stored = await self._core.store.load(*key)
@@ -106,6 +104,7 @@ class Unit:
         if stored is None:
             return None
         document = to_document(kind, stored)
+        tracing.take_up(document, stored.traceparent, stored.saved_at)
         self.hold(document, stored.body)
         return document
 
@@ -124,6 +123,7 @@ class Unit:
                 f"{type(document).__name__} {document.id} exists already: change what load returned"
             )
         self._document = document
+        tracing.take_up(document)
         return document
 
     def delete(self, document: Document) -> None:
@@ -167,9 +167,10 @@ class Unit:
             subject=event.subject(),
             time=self.now,
             causationid=self._trigger.cause_id,
-            traceparent=tracing.traceparent(trace.get_current_span()),
+            traceparent=self._trace(),
             urgent=kind.HAS_URGENT_LANE and (urgent or self._trigger.urgent),
         )
+        tracing.emitted(event)
         record = encode(event, envelope)
         self._outgoing.append(
             Outgoing(
@@ -207,8 +208,9 @@ class Unit:
         """See :meth:`patchline_kit.context.Context.checkpoint`."""
         if self._trigger.kind != "wake" or self._document is None or self._key is None:
             raise TypeError("checkpoint belongs into a wakes handler")
-        if self._changed():
-            await self._save(release=False)
+        save = self._save(self._key, self._document, release=False)
+        if self._changed(save):
+            await self._commit(save)
             return
         if not await self._core.store.beat(*self._key, self.fence):
             raise LeaseLost(f"another worker has taken {'/'.join(self._key)} over")
@@ -235,21 +237,44 @@ class Unit:
         self._version = document.version
         self._before = (body, document.wake_at, document.wake_priority)
 
-    async def commit(self) -> None:
-        """Store the document with all that was emitted, and the record in its inbox.
+    def changes(self) -> Save | None:
+        """The write that stores the document with all that was emitted, and the record in its inbox.
 
-        Raises what the store raises, and :class:`TypeError` if something is emitted without a document.
+        None where nothing was changed or emitted. Raises :class:`TypeError` if something is emitted without
+        a document.
         """
-        if self._key is None or (self._document is None and self._outgoing):
+        if self._document is None or self._key is None:
             if self._outgoing:
                 raise TypeError(
                     "a handler emits and sends only together with the document that it loaded or created"
                 )
+            return None
+        woken = self._trigger.kind == "wake"
+        save = self._save(self._key, self._document, release=woken)
+        return save if woken or self._changed(save) else None
+
+    def stored(self, save: Save, saved: Saved) -> None:
+        """Go on from what is in the store now."""
+        document, trigger = self._document, self._trigger
+        if document is None:
             return
-        if self._trigger.kind == "wake" or (self._document is not None and self._changed()):
-            await self._save(release=self._trigger.kind == "wake")
-        else:
+        document.version = saved.version
+        self.hold(document, save.body or b"")
+        self._outgoing.clear()
+        if trigger.kind == "wake":
+            base = wake_id(self._core.service.name, save.collection, save.id, saved.version, save.at)
+            self._trigger = trigger._replace(id=base)
+
+    async def commit(self) -> None:
+        """Store :meth:`changes`, or, where there are none, only the record in the inbox.
+
+        Raises what the store raises, and :class:`LeaseLost`.
+        """
+        save = self.changes()
+        if save is None:
             await self.note()
+        else:
+            await self._commit(save)
 
     async def note(self) -> None:
         """Remember the record as handled without effect."""
@@ -266,46 +291,41 @@ class Unit:
         self._key = key
         return key
 
-    def _changed(self) -> bool:
-        document = self._document
-        if document is None:
-            return False
-        now = (body_of(document), document.wake_at, document.wake_priority)
+    def _changed(self, save: Save) -> bool:
+        now = (save.body, save.wake_at, save.wake_priority)
         return self._deleted or bool(self._outgoing) or now != self._before
 
-    async def _save(self, *, release: bool) -> None:
-        document, key, trigger = self._document, self._key, self._trigger
-        if document is None or key is None:
-            raise TypeError("there is no document to save")
-        woken = trigger.kind == "wake"
-        body, at = body_of(document), self.now
+    def _save(self, key: tuple[str, str], document: Document, *, release: bool) -> Save:
+        trigger = self._trigger
+        return Save(
+            collection=key[0],
+            id=key[1],
+            expected_version=self._version,
+            body=None if self._deleted else body_of(document),
+            wake_at=document.wake_at,
+            wake_priority=document.wake_priority,
+            tags=document.tags(),
+            handled=trigger.inbox_id,
+            outgoing=tuple(self._outgoing),
+            traceparent=self._trace(),
+            cause_id=trigger.cause_id,
+            fence=trigger.fence if trigger.kind == "wake" else None,
+            release=release,
+            at=self.now,
+        )
+
+    async def _commit(self, save: Save) -> None:
         try:
-            saved = await self._core.commit(
-                Save(
-                    collection=key[0],
-                    id=key[1],
-                    expected_version=self._version,
-                    body=None if self._deleted else body,
-                    wake_at=document.wake_at,
-                    wake_priority=document.wake_priority,
-                    tags=document.tags(),
-                    handled=trigger.inbox_id,
-                    outgoing=tuple(self._outgoing),
-                    traceparent=tracing.traceparent(trace.get_current_span()),
-                    cause_id=trigger.cause_id,
-                    fence=trigger.fence if woken else None,
-                    release=release,
-                    at=at,
-                )
-            )
+            saved = await self._core.commit(save)
         except FenceLost as lost:
             raise LeaseLost(str(lost)) from lost
-        document.version = saved.version
-        self.hold(document, body)
-        self._outgoing.clear()
-        if woken:
-            base = wake_id(self._core.service.name, *key, saved.version, at)
-            self._trigger = replace(trigger, id=base)
+        self.stored(save, saved)
+
+    def _trace(self) -> str:
+        """The W3C header that makes what follows a child of this step."""
+        if self._traceparent is None:
+            self._traceparent = tracing.traceparent(trace.get_current_span())
+        return self._traceparent
 
 
 def wake_id(service: str, collection: str, id_: str, version: int, saved_at: datetime | None) -> str:

@@ -40,4 +40,4 @@ async def test_a_turn_that_fails_or_is_given_up_lets_the_next_go_on():
     await asyncio.gather(holder, waiter, return_exceptions=True)
     async with asyncio.timeout(1), turns.turn("a"):
         pass
-    assert turns._locks == {}
+    assert turns._waiting == {}
