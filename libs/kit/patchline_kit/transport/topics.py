@@ -51,7 +51,7 @@ def declared_topics(
     replication: int = 1,
     min_in_sync: int | None = None,
 ) -> dict[str, Topic]:
-    """The topics of all event classes and their urgent twins, by name.
+    """The topics of all event classes and their urgent twins, and that of playbacks, by name.
 
     By default one copy less than there are must have a record: one broker may be down.
     """
@@ -59,7 +59,7 @@ def declared_topics(
     in_sync = max(1, replication - 1) if min_in_sync is None else min_in_sync
     return {
         name: Topic(name, partitions, _kept(name, keep), name in REGISTRATIONS, replication, in_sync)
-        for name in names
+        for name in [*names, PLAYBACK]
     }
 
 
@@ -81,4 +81,6 @@ def is_urgent(topic: str) -> bool:
 def _kept(name: str, keep: timedelta) -> timedelta | None:
     if name in KEPT_FOREVER:
         return None
+    if name == PLAYBACK:
+        return KEEP_PLAYBACK
     return max(keep, KEEP_DEAD_LETTERS) if name == "dead-letters" else keep
