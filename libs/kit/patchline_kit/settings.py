@@ -105,7 +105,7 @@ class ServiceSettings(BaseSettings):
         password = credentials.partition(":")[2] if at else ""
         kept = (self.token, self.kafka_password, self.mongo_password)
         given = [secret.get_secret_value() for secret in kept if secret]
-        return [secret for secret in (*given, password, unquote(password)) if secret]
+        return list(dict.fromkeys(secret for secret in (*given, password, unquote(password)) if secret))
 
     @field_validator("keep", "grace")
     @classmethod

@@ -19,6 +19,7 @@ from patchline_kit.host import Host, HostError, discover_services, settings_of
 from patchline_kit.main import explained, run_services
 from patchline_kit.service import Service
 from patchline_kit.settings import ServiceSettings, SettingsError, load_settings
+from patchline_kit.store.port import StoreError
 from patchline_kit.transport.port import TransportError
 
 
@@ -161,9 +162,11 @@ async def test_a_service_that_breaks_down_ends_the_process_with_its_reason(tmp_p
         await Host([service], settings(tmp_path)).run()
 
 
-async def test_mongo_is_refused_while_there_is_no_store_for_it(tmp_path: Path):
-    with pytest.raises(HostError, match="PATCHLINE_MONGO"):
-        await Host([notebook()], settings(tmp_path, mongo="mongodb://db")).start()
+async def test_a_mongodb_that_does_not_answer_is_named_without_its_password(tmp_path: Path):
+    nobody = "mongodb://me:s3cret@127.0.0.1:1/db?serverSelectionTimeoutMS=100"
+    with pytest.raises(StoreError, match=r"127\.0\.0\.1.*does not answer: start it") as refusal:
+        await Host([notebook()], settings(tmp_path, mongo=nobody)).start()
+    assert "s3cret" not in str(refusal.value)
 
 
 async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):

@@ -73,7 +73,7 @@ class MongoAddress:
         return cls(uri, named or database or DEFAULT_DATABASE, hosts, username, password, ca_file)
 
     def __str__(self) -> str:
-        return f"mongodb://{self.hosts}/{self.database}"
+        return f"{self.hosts}, database {self.database},"
 
     def connect(self) -> Database:
         """A database handle; it connects when it is first used. Raises :class:`StoreError`."""
@@ -82,6 +82,8 @@ class MongoAddress:
         }
         if self.username is not None:
             options |= {"username": self.username, "password": self.password}
+            if "authsource" not in self.uri.lower():
+                options["authSource"] = "admin"
         if self.ca_file is not None:
             options |= {"tls": True, "tlsCAFile": str(self.ca_file)}
         try:
