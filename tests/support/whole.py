@@ -22,7 +22,7 @@ READY_SECONDS = 60
 class Whole:
     """A running Patchline. ``folder`` holds its fleet file and its state."""
 
-    def __init__(self, folder: Path, fleet: str) -> None:
+    def __init__(self, folder: Path, fleet: str, **settings: str) -> None:
         self.folder = folder
         self.state = folder / "state"
         self.fleet = folder / "fleet.yaml"
@@ -35,6 +35,7 @@ class Whole:
             "PATCHLINE_URL": self.url,
             "PATCHLINE_DIR": str(self.state),
             "NO_COLOR": "1",
+            **settings,
         }
         self.log = folder / "up.log"
 
@@ -75,9 +76,9 @@ class Whole:
 
 
 @contextmanager
-def running(folder: Path, fleet: str) -> Iterator[Whole]:
-    """A Patchline that runs in ``folder`` until the block ends."""
-    whole = Whole(folder, fleet)
+def running(folder: Path, fleet: str, **settings: str) -> Iterator[Whole]:
+    """A Patchline that runs in ``folder`` with ``settings`` (PATCHLINE_*) until the block ends."""
+    whole = Whole(folder, fleet, **settings)
     whole.start()
     try:
         yield whole
