@@ -53,6 +53,8 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         request = self.rfile.readline(200).decode(errors="replace")
+        if not request:
+            return  # somebody only looked whether we are here
         turn = self.server.turns.get(request.strip().partition(" ")[2], contextlib.nullcontext())
         with turn:
             self.wfile.write(f"{answer(request, self.server.apps)}\n".encode())
@@ -62,7 +64,10 @@ def main() -> int:
     """Run until SIGTERM; 1 if the applications cannot be made or started."""
     parser = argparse.ArgumentParser(prog="python -m patchline_demo.caretaker", description=__doc__)
     parser.add_argument("--dir", type=Path, required=True, help="folder of the fleet, made if it is empty")
-    folder = parser.parse_args().dir.resolve()
+    return _look_after(parser.parse_args().dir.resolve())
+
+
+def _look_after(folder: Path) -> int:
     end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end.set())
