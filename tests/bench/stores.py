@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
 
 from patchline_kit.store.port import Beat, Claim, Parked, Pending, Save, Saved, Stored
@@ -17,6 +17,9 @@ class NothingStore:
 
     def __init__(self) -> None:
         self._sequence = count(1)
+
+    async def now(self) -> datetime:
+        return datetime.now(UTC)
 
     async def load(self, collection: str, id: str) -> Stored | None:
         return None

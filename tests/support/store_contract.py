@@ -62,6 +62,10 @@ def parked(
 class StoreContract:
     """The contract. ``store`` is empty; ``other`` is another service's in the same place."""
 
+    async def test_a_store_tells_the_time(self, store: Store) -> None:
+        before = datetime.now(UTC)
+        assert before - SECOND <= await store.now() <= datetime.now(UTC) + SECOND
+
     # documents
 
     async def test_a_saved_document_can_be_loaded_as_it_was(self, store: Store) -> None:

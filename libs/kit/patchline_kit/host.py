@@ -198,6 +198,7 @@ class Host:
             tracer=telemetry.tracer,
             metrics=telemetry.metrics,
             sole_owner=self._alone and not self.settings.on_shared_servers,
+            by_store_time=True,
         )
 
     async def _serve_health(self) -> None:

@@ -25,6 +25,7 @@ from patchline_kit.parking import ParkingLot
 from patchline_kit.relay import Relay
 from patchline_kit.service import Service
 from patchline_kit.store.port import Store, StoreError
+from patchline_kit.store_time import LOOK_EVERY, StoreClock
 from patchline_kit.transport.port import Lag, Received, Subscription, Transport
 from patchline_kit.unit import Trigger
 from patchline_kit.uptime import UptimeKeeper
@@ -58,7 +59,8 @@ class Runtime:
     """One replica of a service.
 
     ``resources`` win over the service's own factories. ``sole_owner`` says that no other process works on
-    this store (the folder's lock is held): leases that a predecessor left are freed at once.
+    this store (the folder's lock is held): leases that a predecessor left are freed at once. With
+    ``by_store_time`` the time is the store's, and nothing is begun while ``clock`` is far from it.
     """
 
     def __init__(
@@ -73,14 +75,16 @@ class Runtime:
         tracer: Tracer | None = None,
         metrics: Measures | None = None,
         sole_owner: bool = False,
+        by_store_time: bool = False,
     ) -> None:
         self.service = service
+        self._store_clock = StoreClock(clock) if by_store_time else None
         self._transport = transport
         self._given = dict(resources or {})
         self._core = Core(
             service,
             store=store,
-            clock=clock,
+            clock=self._store_clock or clock,
             settings=settings,
             tracer=tracer or tracing.default_tracer(),
             measures=metrics or NoMeasures(),
@@ -97,6 +101,7 @@ class Runtime:
             owner=owner,
             alone=sole_owner,
             before_each=self._uptime.hear,
+            may_begin=lambda: self._clock_trouble is None,
         )
         self._handling.on_parked = self._parking.nudge
         self._handling.on_repeated = self._relay.reload
@@ -106,6 +111,7 @@ class Runtime:
         self._exits = AsyncExitStack()
         self._subscription: Subscription | None = None
         self._companions: list[asyncio.Task[None]] = []
+        self._looking_at_time: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
         self._in_hand = 0
         self._batches: set[asyncio.Future[None]] = set()
@@ -143,13 +149,14 @@ class Runtime:
         await self._parking.stop()
         await self._wakers.stop(grace=grace)
         await self._uptime.stop()
+        await _cancel(self._looking_at_time)
         await self._relay.stop(grace=grace)
         await self._exits.aclose()
 
     async def kill(self) -> None:
         """Drop everything at once, as a crash would; what the transport holds is its owner's to drop."""
         self._stopping.set()
-        await _cancel([*self._companions, *self._batches])
+        await _cancel([*self._companions, *self._batches, *self._looking_at_time])
         await self._parking.stop()
         await self._wakers.kill()
         await self._uptime.stop()
@@ -171,6 +178,7 @@ class Runtime:
                 self._core.broken,
                 self._dead_letters.stopped,
                 self._store_trouble,
+                self._clock_trouble,
                 f"nothing goes out: {self._relay.failing}" if self._relay.behind else None,
                 None if assigned else "it reads no topic yet",
             )
@@ -225,6 +233,9 @@ class Runtime:
             if kind not in resources:
                 resources[kind] = await self._exits.enter_async_context(factory(core.settings))
         core.resources = resources
+        if self._store_clock is not None:
+            await self._store_clock.look(core.store)
+            self._looking_at_time.append(asyncio.create_task(self._look_at_time(self._store_clock)))
         await self._uptime.start()
         await self._relay.start()
         for starter in self.service.starters:
@@ -238,6 +249,23 @@ class Runtime:
         self._uptime.watch()
         for companion in self.service.companions:
             self._companions.append(asyncio.create_task(self._accompany(companion)))
+
+    @property
+    def _clock_trouble(self) -> str | None:
+        return None if self._store_clock is None else self._store_clock.trouble
+
+    async def _look_at_time(self, clock: StoreClock) -> None:
+        while True:
+            await clock.sleep(LOOK_EVERY.total_seconds())
+            try:
+                await clock.look(self._core.store)
+            except StoreError as error:
+                self._core.log.warning("the store's time is not known anew: %s", error)
+            except Exception as error:
+                self._core.fail("the look at the store's time", error)
+                raise
+            if clock.trouble is not None:
+                self._core.log.error("%s: %s", self.service.name, clock.trouble)
 
     async def _run_starter(self, starter: Any) -> None:
         async def handler(_argument: object, unit: Any) -> None:

@@ -32,9 +32,16 @@ class Wakers:
     """The service's ``wakes`` handlers at work."""
 
     def __init__(
-        self, core: Core, *, owner: str, alone: bool, before_each: Callable[[], Awaitable[None]]
+        self,
+        core: Core,
+        *,
+        owner: str,
+        alone: bool,
+        before_each: Callable[[], Awaitable[None]],
+        may_begin: Callable[[], bool] = lambda: True,
     ) -> None:
         self._core = core
+        self._may_begin = may_begin
         self._owner = owner
         self._alone = alone
         self._before_each = before_each
@@ -131,6 +138,8 @@ class Wakers:
         """Claim what is due while there are hands free; the seconds until it makes sense to look again."""
         look_every = LOOK_EVERY_ALONE if self._alone else LOOK_EVERY
         core = self._core
+        if not self._may_begin():
+            return LOOK_EVERY
         free = core.service.wake_concurrency - len(self._running)
         if free <= 0:
             return look_every

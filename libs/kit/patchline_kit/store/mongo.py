@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import ASCENDING
@@ -39,6 +39,13 @@ class MongoStore(MongoClaims, MongoLanes):
         with self._address.explaining():
             for place, indexes in places:
                 await place.create_indexes(list(indexes))
+
+    async def now(self) -> datetime:
+        """The server's time."""
+        with self._address.explaining():
+            answer = await self._documents.database.command("hello")
+            at: datetime = answer["localTime"]
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
     async def load(self, collection: str, id: str) -> Stored | None:
         """The document, or None."""

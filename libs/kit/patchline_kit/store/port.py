@@ -161,6 +161,9 @@ class StoreFull(StoreError):
 class Store(Protocol):
     """Documents of one service."""
 
+    async def now(self) -> datetime:
+        """The store's own time, in UTC, on which all replicas agree."""
+
     async def load(self, collection: str, id: str) -> Stored | None:
         """The document, or None."""
 

@@ -43,6 +43,10 @@ class SqliteStore(SqliteClaims, SqliteLanes):
     nothing: the database's owner does that.
     """
 
+    async def now(self) -> datetime:
+        """The time of the machine that holds the file."""
+        return datetime.now(UTC)
+
     async def load(self, collection: str, id: str) -> Stored | None:
         """The document, or None."""
         rows = self._database.read(
