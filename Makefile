@@ -33,9 +33,8 @@ test: install ## every test but the long forms; those on the native servers too 
 test-long: install ## the long forms of tests
 	infra/with-native $(PYTEST) -m long --timeout 1800
 
-chaos: install ## updates while everything is killed, frozen and cut off (SEED=7 UPDATES=300 PACE=3)
-	PYTHONPATH=tests/support $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) --updates $(or $(UPDATES),300) \
-	  $(if $(PACE),--pace $(PACE))
+chaos: install ## updates while everything is killed, frozen and cut off (SEED=7 UPDATES=300)
+	PYTHONPATH=tests/support $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) --updates $(or $(UPDATES),300)
 
 bench: install ## speed, as ratios with a reference in the same run
 	infra/with-native $(BIN)/python -m tests.bench

@@ -19,7 +19,7 @@ SHORT, LONG = 12, 300
 )
 def test_every_update_ends_as_it_would_have_whatever_is_done_to_the_stack(updates, pace, tmp_path):
     seed = int(os.environ.get("CHAOS_SEED", "1"))
-    run = Run(tmp_path, seed=seed, updates=updates, pace=pace, mongo=False)
+    run = Run(tmp_path, seed=seed, updates=updates, pace=pace, mongo=True)
     result = run(say=False)
     print("\n".join([*result.story, *result.lines()]))
     assert result.violations == ()

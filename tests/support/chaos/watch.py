@@ -128,8 +128,8 @@ class Watch:
 
     async def _poison(self, topic: str, key: str) -> str:
         producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, acks="all")
-        await producer.start()
         try:
+            await producer.start()
             sent = await producer.send_and_wait(PREFIX + topic, b"{no event", key=key.encode())
         finally:
             await producer.stop()
