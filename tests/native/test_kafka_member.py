@@ -11,21 +11,16 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from kafka_world import KafkaWorld, kafka_world
 
 from patchline_kit.settings import ServiceSettings, load_settings
 from patchline_kit.transport.kafka import KafkaTransport
 from patchline_kit.transport.kafka_clients import KafkaConnection
-from patchline_kit.transport.kafka_topics import ensure_topics
 from patchline_kit.transport.port import Received, TransportError
-from patchline_kit.transport.topics import Topic
 from patchline_schemas import EnvelopeError, WireRecord
 from patchline_schemas.envelope import read_envelope
 
@@ -202,43 +197,6 @@ async def test_the_lag_of_a_new_group_counts_all_and_knows_the_oldest(start):
     assert (lag.records, lag.oldest) == (30, oldest)
 
 
-async def test_topics_are_made_as_declared_and_existing_ones_are_left_alone(world: KafkaWorld):
-    topics = {
-        "kept": Topic("kept", 2, timedelta(days=3)),
-        "standing": Topic("standing", 2, timedelta(days=3), compacted=True),
-        "forever": Topic("forever", 1, None),
-    }
-    await ensure_topics(world.connection, topics, prefix=world.prefix, replication=1)
-    changed = {"kept": Topic("kept", 5, timedelta(days=9))}
-    await ensure_topics(world.connection, changed, prefix=world.prefix, replication=1)
-
-    admin = AIOKafkaAdminClient(**world.connection.options())
-    await admin.start()
-    try:
-        [kept] = await admin.describe_topics([world.prefix + "kept"])
-        answers = await admin.describe_configs(
-            [ConfigResource(ConfigResourceType.TOPIC, world.prefix + name) for name in topics]
-        )
-    finally:
-        await admin.close()
-    configs = {
-        resource[3].removeprefix(world.prefix): {entry[0]: entry[1] for entry in resource[4]}
-        for answer in answers
-        for resource in answer.resources
-    }
-    assert len(kept["partitions"]) == 2
-    assert configs["kept"]["retention.ms"] == str(3 * 86_400_000)
-    assert configs["standing"]["cleanup.policy"] == "compact"
-    assert configs["forever"]["retention.ms"] == "-1"
-    assert {each["message.timestamp.type"] for each in configs.values()} == {"LogAppendTime"}
-
-
-async def test_a_refused_topic_is_named(world: KafkaWorld):
-    topics = {"many": Topic("many", 1, None)}
-    with pytest.raises(TransportError, match=r"refuses to create the topic .*many"):
-        await ensure_topics(world.connection, topics, prefix=world.prefix, replication=3)
-
-
 async def test_a_kafka_that_is_not_there_is_named_with_what_to_do():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -248,8 +206,3 @@ async def test_a_kafka_that_is_not_there_is_named_with_what_to_do():
         TransportError, match=rf"Kafka at {address} does not answer .*make native.*PATCHLINE_KAFKA"
     ):
         await KafkaTransport(connection).start()
-
-
-async def test_topics_that_are_missing_and_may_not_be_made_are_named(world: KafkaWorld):
-    with pytest.raises(TransportError, match=r"lacks the topic test-.*things\.happened.*CREATE_TOPICS"):
-        await world.transport(create_topics=False).start()

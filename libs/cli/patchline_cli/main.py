@@ -23,6 +23,7 @@ from patchline_cli import (
     services,
     state,
     targets,
+    topics,
     up,
     updates,
     versions,
@@ -88,6 +89,8 @@ state_group = typer.Typer(no_args_is_help=True, help="Back Patchline's own state
 state.register(state_group)
 service_group = typer.Typer(no_args_is_help=True, help="Services in processes of their own.")
 services.register(service_group)
+topics_group = typer.Typer(no_args_is_help=True, help="Kafka's topics: look, check, create.")
+topics.register(topics_group)
 events_group = typer.Typer(no_args_is_help=True, help="Watch events as they happen.")
 events.register(events_group)
 
@@ -103,6 +106,7 @@ app.add_typer(letters_group, name="dead-letters")
 app.add_typer(fleet_group, name="fleet")
 app.add_typer(events_group, name="events")
 app.add_typer(service_group, name="service")
+app.add_typer(topics_group, name="topics")
 for part in (doctor, halt, new_service, versions):
     part.register(app)
 

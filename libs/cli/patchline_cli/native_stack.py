@@ -35,7 +35,27 @@ def given_by_it(given: Mapping[str, object]) -> dict[str, object]:
         "kafka": given.get("kafka") or stack.kafka,
         "mongo": given.get("mongo") or (stack.mongo and f"mongodb://{stack.mongo}"),
     }
-    missing = [title for key, title in (("kafka", "Kafka"), ("mongo", "MongoDB")) if not named[key]]
+    _require(named["kafka"], named["mongo"])
+    if stack.zipkin and not any(name.startswith("OTEL_") for name in os.environ):
+        os.environ["OTEL_TRACES_EXPORTER"] = "zipkin"
+        os.environ["OTEL_EXPORTER_ZIPKIN_ENDPOINT"] = f"http://{stack.zipkin}/api/v2/spans"
+    return {**given, **named}
+
+
+def kafka() -> str:
+    """The native Kafka's address. Raises :class:`Failure` if it does not run."""
+    address = _address("kafka")
+    _require(address, "not needed")
+    return address or ""
+
+
+def find() -> NativeStack:
+    """The native servers that run now."""
+    return NativeStack(*(_address(name) for name in ("kafka", "mongo", "zipkin")))
+
+
+def _require(kafka: object, mongo: object) -> None:
+    missing = [title for title, address in (("Kafka", kafka), ("MongoDB", mongo)) if not address]
     if missing:
         looked = ", ".join(map(str, _folders())) or f"{FOLDER} of this folder and of those above it"
         raise Failure(
@@ -44,15 +64,6 @@ def given_by_it(given: Mapping[str, object]) -> dict[str, object]:
             fix="Start what is missing with `make native` in Patchline's checkout,"
             " or name others with --kafka and --mongo.",
         )
-    if stack.zipkin and not any(name.startswith("OTEL_") for name in os.environ):
-        os.environ["OTEL_TRACES_EXPORTER"] = "zipkin_json"
-        os.environ["OTEL_EXPORTER_ZIPKIN_ENDPOINT"] = f"http://{stack.zipkin}/api/v2/spans"
-    return {**given, **named}
-
-
-def find() -> NativeStack:
-    """The native servers that run now."""
-    return NativeStack(*(_address(name) for name in ("kafka", "mongo", "zipkin")))
 
 
 def _folders() -> Iterator[Path]:

@@ -13,14 +13,12 @@ def test_every_event_has_its_topic_and_urgent_ones_their_twin_and_playbacks_one_
     assert "updates.assessed.urgent" in topics
 
 
-def test_what_is_rather_than_what_happened_keeps_the_newest_of_each_key():
+def test_only_the_fleets_registrations_keep_the_newest_of_each_key():
     topics = declared_topics()
     assert {name for name, topic in topics.items() if topic.compacted} == {
         "fleet.group-registered",
         "fleet.target-registered",
         "fleet.target-removed",
-        "fleet.inventory-reported",
-        "fleet.inventory-failed",
     }
 
 

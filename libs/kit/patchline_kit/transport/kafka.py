@@ -38,9 +38,9 @@ class KafkaTransport:
     """Topics on a Kafka cluster; implements :class:`patchline_kit.transport.port.Transport`.
 
     ``prefix`` goes before every topic's and group's name. ``topics`` are created if missing, unless
-    ``create_topics`` is False. ``member`` names this process for ever: a process that starts again under the
-    same name takes its partitions back at once, even if it was killed; leave it out where replicas come and
-    go.
+    ``create_topics`` is False; those that are there must be as declared. ``member`` names this process for
+    ever: a process that starts again under the same name takes its partitions back at once, even if it was
+    killed; leave it out where replicas come and go.
     ``grace`` is how many seconds a batch in hand may take to finish when partitions are taken away.
     """
 
@@ -51,7 +51,6 @@ class KafkaTransport:
         prefix: str = "",
         topics: Mapping[str, Topic] | None = None,
         create_topics: bool = True,
-        replication: int = 1,
         member: str | None = None,
         grace: float = 10.0,
     ) -> None:
@@ -59,7 +58,6 @@ class KafkaTransport:
         self._prefix = prefix
         self._topics = declared_topics() if topics is None else topics
         self._create_topics = create_topics
-        self._replication = replication
         self._member = member
         self._grace = grace
         self._broker: KafkaBroker | None = None
@@ -75,7 +73,6 @@ class KafkaTransport:
             self._connection,
             self._topics,
             prefix=self._prefix,
-            replication=self._replication,
             create=self._create_topics,
         )
         self._broker = KafkaBroker(
