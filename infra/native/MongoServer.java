@@ -1,20 +1,46 @@
+import de.bwaldvogel.mongo.MongoCollection;
+import de.bwaldvogel.mongo.MongoDatabase;
 import de.bwaldvogel.mongo.MongoVersion;
+import de.bwaldvogel.mongo.backend.CollectionOptions;
+import de.bwaldvogel.mongo.backend.CursorRegistry;
+import de.bwaldvogel.mongo.backend.Index;
+import de.bwaldvogel.mongo.backend.IndexKey;
+import de.bwaldvogel.mongo.backend.Missing;
+import de.bwaldvogel.mongo.backend.QueryResult;
+import de.bwaldvogel.mongo.backend.Utils;
+import de.bwaldvogel.mongo.backend.ValueComparator;
 import de.bwaldvogel.mongo.backend.h2.H2Backend;
+import de.bwaldvogel.mongo.backend.h2.H2Collection;
+import de.bwaldvogel.mongo.backend.h2.H2Database;
 import de.bwaldvogel.mongo.bson.Document;
+import de.bwaldvogel.mongo.bson.MaxKey;
 import de.bwaldvogel.mongo.wire.message.MongoMessage;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import java.util.TreeMap;
+import org.h2.mvstore.MVMap;
 import org.h2.mvstore.MVStore;
 import org.h2.mvstore.MVStoreException;
 
 /**
  * A MongoDB-compatible server that is durable at kill -9:  java -cp JARS MongoServer.java HOST PORT FILE
  *
- * What the server as published lacks: it writes in the background, about a second late, and it reports a wire
- * version that today's drivers refuse.
+ * What the server as published lacks: it writes in the background, about a second late; it reports a wire
+ * version that today's drivers refuse; and it looks through a whole collection for every query that names more
+ * than the key of a unique index.
  */
 class MongoServer {
+    /** The one file of this process; databases open collections before their constructors can be told of it. */
+    private static MVStore store;
+
     public static void main(String[] arguments) {
-        var store = new MVStore.Builder().fileName(arguments[2]).autoCommitDisabled().open();
+        store = new MVStore.Builder().fileName(arguments[2]).autoCommitDisabled().open();
         store.setAutoCommitDelay(0);
         store.setRetentionTime(0);
         var backend = new DurableBackend(store);
@@ -23,6 +49,18 @@ class MongoServer {
         server.bind(arguments[0], Integer.parseInt(arguments[1]));
         Runtime.getRuntime().addShutdownHook(new Thread(server::shutdownNow));
         System.out.println("MongoServer answers at " + server.getLocalAddress());
+    }
+
+    static class Version44 implements MongoVersion {
+        @Override
+        public List<Integer> getVersionArray() {
+            return List.of(4, 4, 0);
+        }
+
+        @Override
+        public int getWireVersion() {
+            return 9;
+        }
     }
 
     /** Answers a request only when all that it changed is in the file; one at a time, so never half of one. */
@@ -42,6 +80,11 @@ class MongoServer {
             }
         }
 
+        @Override
+        protected MongoDatabase openOrCreateDatabase(String name) {
+            return new IndexedDatabase(name, getCursorRegistry());
+        }
+
         /** Like MongoDB itself: who cannot write ends, so that nobody reads what is not stored. */
         private void commitOrDie() {
             try {
@@ -53,15 +96,232 @@ class MongoServer {
         }
     }
 
-    static class Version44 implements MongoVersion {
-        @Override
-        public List<Integer> getVersionArray() {
-            return List.of(4, 4, 0);
+    /** A database whose indexes that are not unique are used, too. */
+    static class IndexedDatabase extends H2Database {
+        IndexedDatabase(String name, CursorRegistry cursors) {
+            super(name, store, cursors);
         }
 
         @Override
-        public int getWireVersion() {
-            return 9;
+        protected MongoCollection<Object> openOrCreateCollection(String name, CollectionOptions options) {
+            var full = getDatabaseName() + "." + name;
+            MVMap<Object, Document> data = store.openMap("databases." + full);
+            MVMap<String, Object> meta = store.openMap("meta." + full);
+            return new IndexedCollection(this, name, options, data, meta, cursorRegistry);
+        }
+
+        @Override
+        protected Index<Object> openOrCreateSecondaryIndex(
+                String collection, String name, List<IndexKey> keys, boolean sparse) {
+            return new TreeIndex(name, keys);
+        }
+    }
+
+    /** Finds documents by their id whatever else is asked of them, and by the index that narrows most. */
+    static class IndexedCollection extends H2Collection {
+        private final List<TreeIndex> trees = new ArrayList<>();
+
+        IndexedCollection(
+                MongoDatabase database,
+                String name,
+                CollectionOptions options,
+                MVMap<Object, Document> data,
+                MVMap<String, Object> meta,
+                CursorRegistry cursors) {
+            super(database, name, options, data, meta, cursors);
+        }
+
+        @Override
+        public void addIndex(Index<Object> index) {
+            super.addIndex(index);
+            if (index instanceof TreeIndex tree && trees.stream().noneMatch(known -> known.getName().equals(tree.getName()))) {
+                trees.add(tree);
+            }
+        }
+
+        @Override
+        public void dropIndex(String name) {
+            super.dropIndex(name);
+            trees.removeIf(tree -> tree.getName().equals(name));
+        }
+
+        @Override
+        protected QueryResult queryDocuments(
+                Document query, Document order, int skip, int limit, int batch, Document fields) {
+            Iterable<Object> positions = byId(query.get("_id"));
+            if (positions == null) {
+                positions = trees.stream()
+                        .filter(tree -> tree.narrows(query) > 0)
+                        .max(Comparator.comparingInt(tree -> tree.narrows(query)))
+                        .map(tree -> tree.getPositions(query))
+                        .orElse(null);
+            }
+            if (positions == null) {
+                return super.queryDocuments(query, order, skip, limit, batch, fields);
+            }
+            return matchDocuments(query, positions, order, skip, limit, batch, fields);
+        }
+
+        private List<Object> byId(Object wanted) {
+            Collection<?> ids = wanted instanceof String ? List.of(wanted)
+                    : wanted instanceof Document among && among.get("$in") instanceof Collection<?> some ? some : null;
+            if (ids == null || !ids.stream().allMatch(String.class::isInstance)) {
+                return null;
+            }
+            return ids.stream().distinct().filter(id -> getDocument(id) != null).map(Object.class::cast).toList();
+        }
+    }
+
+    /** A sorted index in memory, made anew at each start. */
+    static class TreeIndex extends Index<Object> {
+        private static final ValueComparator VALUES = ValueComparator.ascWithoutListHandling();
+        private final TreeMap<List<Object>, Set<Object>> entries = new TreeMap<>(TreeIndex::compare);
+
+        TreeIndex(String name, List<IndexKey> keys) {
+            super(name, keys, true);
+        }
+
+        /** How much of the query this index answers: its leading keys that are given, and a range after them. */
+        int narrows(Document query) {
+            int score = 0;
+            for (String key : keys()) {
+                if (isValue(query, key)) {
+                    score += 2;
+                } else {
+                    return query.get(key) instanceof Document ? score + 1 : score;
+                }
+            }
+            return score;
+        }
+
+        @Override
+        public List<Object> getPositions(Document query) {
+            var found = new LinkedHashSet<Object>();
+            String first = keys().get(0);
+            if (query.get(first) instanceof Document among && among.get("$in") instanceof Collection<?> values) {
+                for (Object value : values) {
+                    var single = query.clone();
+                    single.put(first, value);
+                    collect(single, found);
+                }
+            } else {
+                collect(query, found);
+            }
+            return new ArrayList<>(found);
+        }
+
+        private void collect(Document query, Set<Object> found) {
+            var low = new ArrayList<Object>();
+            var high = new ArrayList<Object>();
+            for (String key : keys()) {
+                if (isValue(query, key)) {
+                    low.add(query.get(key));
+                    high.add(query.get(key));
+                    continue;
+                }
+                if (query.get(key) instanceof Document range) {
+                    bound(range, "$gt", "$gte", low);
+                    bound(range, "$lt", "$lte", high);
+                }
+                break;
+            }
+            high.add(MaxKey.getInstance());
+            entries.subMap(low, true, high, true).values().forEach(found::addAll);
+        }
+
+        private static void bound(Document range, String open, String closed, List<Object> end) {
+            Object value = range.getOrDefault(open, range.get(closed));
+            if (value != null) {
+                end.add(value);
+            }
+        }
+
+        private static boolean isValue(Document query, String key) {
+            return query.containsKey(key) && !(query.get(key) instanceof Document)
+                    && !(query.get(key) instanceof Collection);
+        }
+
+        /** Value by value; a list that the other begins with comes first, so it bounds all that follow from it. */
+        private static int compare(List<Object> one, List<Object> other) {
+            for (int place = 0; place < Math.min(one.size(), other.size()); place++) {
+                int order = VALUES.compare(one.get(place), other.get(place));
+                if (order != 0) {
+                    return order;
+                }
+            }
+            return Integer.compare(one.size(), other.size());
+        }
+
+        /** The entries of a document: one, or one for each element of the one array among its keys. */
+        private List<List<Object>> entriesOf(Document document) {
+            List<List<Object>> found = new ArrayList<>(List.of(List.of()));
+            for (String key : keys()) {
+                Object value = Utils.getSubdocumentValueCollectionAware(document, key);
+                Collection<?> values = value instanceof Collection<?> many ? many : Collections.singletonList(value);
+                List<List<Object>> longer = new ArrayList<>();
+                for (List<Object> begun : found) {
+                    for (Object each : values) {
+                        var entry = new ArrayList<>(begun);
+                        entry.add(Missing.isNullOrMissing(each) ? null : each);
+                        longer.add(entry);
+                    }
+                }
+                found = longer;
+            }
+            return found;
+        }
+
+        @Override
+        public void add(Document document, Object position, MongoCollection<Object> collection) {
+            entriesOf(document).forEach(entry -> entries.computeIfAbsent(entry, any -> new LinkedHashSet<>()).add(position));
+        }
+
+        @Override
+        public Object remove(Document document) {
+            Object position = document.get("_id");
+            for (List<Object> entry : entriesOf(document)) {
+                entries.computeIfPresent(entry, (any, all) -> all.remove(position) && all.isEmpty() ? null : all);
+            }
+            return null;
+        }
+
+        @Override
+        public void updateInPlace(Document old, Document changed, Object position, MongoCollection<Object> collection) {
+            if (!Objects.equals(entriesOf(old), entriesOf(changed))) {
+                remove(old);
+                add(changed, position, collection);
+            }
+        }
+
+        @Override
+        public Object getPosition(Document document) {
+            return null;
+        }
+
+        @Override
+        public void checkAdd(Document document, MongoCollection<Object> collection) {}
+
+        @Override
+        public void checkUpdate(Document old, Document changed, MongoCollection<Object> collection) {}
+
+        @Override
+        public boolean canHandle(Document query) {
+            return false; // the collection asks narrows
+        }
+
+        @Override
+        public long getCount() {
+            return entries.size();
+        }
+
+        @Override
+        public long getDataSize() {
+            return entries.size();
+        }
+
+        @Override
+        public void drop() {
+            entries.clear();
         }
     }
 }

@@ -27,7 +27,7 @@ ready() { answers "$port"; }
 running() { # the server's pid, if it lives and is the one that was started here
     local pid
     pid="$(cat "$state/pid" 2>/dev/null)" || return 1
-    tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q -- "$marker" || return 1
+    { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -q -- "$marker" || return 1
     printf '%s' "$pid"
 }
 

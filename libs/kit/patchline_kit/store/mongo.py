@@ -43,7 +43,7 @@ class MongoStore(MongoClaims, MongoLanes):
     async def now(self) -> datetime:
         """The server's time."""
         with self._address.explaining():
-            answer = await self._documents.database.command("hello")
+            answer = await self._documents.database.command("isMaster")  # which old servers know, too
             at: datetime = answer["localTime"]
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
@@ -143,6 +143,12 @@ class MongoStore(MongoClaims, MongoLanes):
             empty: dict[str, Any] = {"$in": [[], None]}
             await self._documents.delete_many({"version": {"$lte": 0}, "inbox": empty, "outbox": empty})
         return forgotten
+
+    async def wipe(self) -> None:
+        """Delete the service's collections."""
+        with self._address.explaining():
+            for collection in (self._documents, self._parked, self._lanes):
+                await collection.drop()
 
     async def close(self) -> None:
         """Finish what was accepted; the connection is the database's to close."""

@@ -49,7 +49,7 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
         IndexModel([("outbox.sequence", ASCENDING)], name="outbox", sparse=True),
         IndexModel([("inbox.at", ASCENDING)], name="inbox_by_age", sparse=True),
     ),
-    PARKED: (IndexModel([("lane", ASCENDING), ("sequence", ASCENDING)], name="by_lane", unique=True),),
+    PARKED: (IndexModel([("lane", ASCENDING), ("sequence", ASCENDING)], name="by_lane"),),
     LANES: (
         IndexModel([("not_before", ASCENDING)], name="due"),
         IndexModel([("waits_for", ASCENDING)], name="waiting", sparse=True),
