@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 import uuid_utils
@@ -67,6 +68,7 @@ class Event(BaseModel):
         return self.key()
 
     @classmethod
+    @cache
     def topics(cls) -> tuple[str, ...]:
         """The topics a consumer of this event reads, the urgent one first; without any prefix."""
         if cls.HAS_URGENT_LANE:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from patchline_kit.documents import Message
 from patchline_kit.outcomes import Poison
@@ -21,8 +21,7 @@ LOCAL = "local"
 """Stands for the topic of a local message where one is shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One call of one handler, with its place in its lane."""
 
     handler: Handler
@@ -35,56 +34,75 @@ class Job:
     source: Received | Pending
 
 
+class Route(NamedTuple):
+    """One handler of the events of one class on one topic."""
+
+    handler: Handler
+    name: str
+    lanes: str
+    """How the names of its lanes begin."""
+    records: str
+    """How the names of records in the inbox begin, that of another handler's apart."""
+
+
 def jobs_of_record(service: Service, record: Received) -> list[Job]:
     """The calls that ``record`` asks for: none if it is meant for another service, else one or two.
 
     Raises :class:`Poison` if it is no event that this service can read.
     """
-    meant_for = next(
-        (value for name, value in record.headers if name.lower() == "ce_onlyfor" and value), None
-    )
-    if meant_for is not None and meant_for != service.name.encode():
-        return []  # looked at first: a dead letter that is replayed may still be unreadable
     try:
         envelope, event = decode(record.headers, record.value)
     except EnvelopeError as error:
-        raise Poison(str(error)) from error
+        if _meant_for(record) in (None, service.name):
+            raise Poison(str(error)) from error
+        return []  # a dead letter that is replayed for another service may still be unreadable
     if envelope.onlyfor is not None and envelope.onlyfor != service.name:
         return []
-    kind = type(event)
-    if record.topic not in kind.topics():
-        raise Poison(f"{envelope.type} (event {envelope.id}) does not belong on the topic {record.topic}")
-    own = service.events.get(kind)
-    if own is None and service.every_event is None:
+    kind, topic = type(event), record.topic
+    if topic not in kind.topics():
+        raise Poison(f"{envelope.type} (event {envelope.id}) does not belong on the topic {topic}")
+    routes = routes_of(service, kind, topic)
+    if not routes:
         raise Poison(f"{service.name} has no handler for {envelope.type} (event {envelope.id})")
     key = _lane_key(record, envelope.id)
-    found = []
-    for prefix, handler in (("", own), ("*", service.every_event)):
-        if handler is None:
-            continue
-        trigger = Trigger(
-            kind="event",
-            id=envelope.id,
-            inbox_id=f"{prefix}{envelope.source}/{envelope.id}",
-            cause_id=envelope.id,
-            envelope=envelope,
-            record=record,
-            urgent=record.topic.endswith(URGENT_SUFFIX),
-            traceparent=envelope.traceparent,
-            caused_at=envelope.time,
+    urgent = topic.endswith(URGENT_SUFFIX)
+    return [
+        Job(
+            handler=route.handler,
+            argument=event,
+            trigger=Trigger(
+                kind="event",
+                id=envelope.id,
+                inbox_id=f"{route.records}{envelope.source}/{envelope.id}",
+                cause_id=envelope.id,
+                envelope=envelope,
+                record=record,
+                urgent=urgent,
+                traceparent=envelope.traceparent,
+                caused_at=envelope.time,
+            ),
+            name=route.name,
+            lane=route.lanes + key,
+            sequence=record.offset,
+            source=record,
         )
-        found.append(
-            Job(
-                handler=handler,
-                argument=event,
-                trigger=trigger,
-                name=f"{_name(handler)} {kind.__name__}",
-                lane=f"{prefix}{record.topic}|{key}",
-                sequence=record.offset,
-                source=record,
-            )
+        for route in routes
+    ]
+
+
+@lru_cache(maxsize=4096)
+def routes_of(service: Service, kind: type[Event], topic: str) -> tuple[Route, ...]:
+    """The handlers that get the events of a class from a topic: their own, and that of every event."""
+    return tuple(
+        Route(
+            handler=handler,
+            name=f"{_name(handler)} {kind.__name__}",
+            lanes=f"{prefix}{topic}|",
+            records=prefix,
         )
-    return found
+        for prefix, handler in (("", service.events.get(kind)), ("*", service.every_event))
+        if handler is not None
+    )
 
 
 def job_of_message(service: Service, pending: Pending) -> Job:
@@ -183,6 +201,13 @@ def load_source(data: bytes) -> Received | Pending:
         cause_id=body["cause_id"],
         traceparent=body["traceparent"],
     )
+
+
+def _meant_for(record: Received) -> str | None:
+    for name, value in record.headers:
+        if name.lower() == "ce_onlyfor" and value:
+            return value.decode(errors="replace")
+    return None
 
 
 def _lane_key(record: Received, event_id: str) -> str:
