@@ -9,7 +9,7 @@ from patchline_kit.service import Service
 from patchline_schemas.fleet import Target, TargetRegistered, TargetRemoved
 
 
-class KnownTarget(Document, collection="known_targets"):
+class KnownTarget(Document, collection="known_targets", id_of="target"):
     """A target as the fleet file has it; its id is the target's."""
 
     revision: int = 0

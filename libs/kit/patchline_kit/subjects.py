@@ -26,11 +26,6 @@ def subjects(thing: object) -> dict[str, str]:
     return found
 
 
-def is_about_an_update(kind: Any) -> bool:
-    """Whether things of this class name the update that they are about."""
-    return any(name == NAMES["update"] for name, _get in _getters(kind))
-
-
 @cache
 def _getters(kind: Any) -> tuple[tuple[str, Callable[[Any], object]], ...]:
     found: dict[str, Callable[[Any], object]] = {}

@@ -26,7 +26,7 @@ from opentelemetry.trace import (
 )
 
 from patchline_kit.documents import Document
-from patchline_kit.subjects import NAMES, is_about_an_update, subjects
+from patchline_kit.subjects import NAMES, subjects
 from patchline_kit.trace_ids import TraceIds, belongs_to, header_of, parse, trace_id_after
 from patchline_schemas import Event, event_types
 
@@ -88,7 +88,7 @@ class Step(Span):
         if urgent:
             self._attributes[URGENT] = True
         self._about = self._attributes.get(NAMES["update"])
-        self._update: str | None = None
+        self._document: Document | None = None
         self._own: SpanContext | None = None
         self._span: Span | None = None
         self._parent: Context | None = None
@@ -115,13 +115,8 @@ class Step(Span):
 
     def take_up(self, document: Document, header: str | None, saved_at: datetime | None) -> None:
         """The step is about ``document``, last saved by the span in ``header``: it goes on in its trace."""
-        found = subjects(document)
-        self.set_attributes(found)
-        if self._span is None and is_about_an_update(type(document)):
-            self._update = found.get(NAMES["update"])
-            context = parse(header)
-            if context is not None and not _long_ago(saved_at, self._now):
-                self._own = context
+        self._document = document
+        self._own = None if _long_ago(saved_at, self._now) else parse(header)
 
     def get_span_context(self) -> SpanContext:
         """The span's ids; from now on it stays in its trace."""
@@ -198,7 +193,14 @@ class Step(Span):
 
     def _place(self) -> tuple[Context | None, int | None, list[Link]]:
         """The parent (None for a root), the id of a trace that begins here, and the links."""
-        trigger, own, update = self._trigger, self._own, self._update
+        trigger, own = self._trigger, self._own
+        update = None
+        if self._document is not None:
+            found = subjects(self._document)
+            self._attributes.update(found)
+            update = found.get(NAMES["update"])
+        if update is None:
+            own = None
         if trigger is None:
             if own is not None:
                 return _under(own), None, []
@@ -287,17 +289,19 @@ def traceparent(span: Span) -> str:
 def span_name(what: str) -> str:
     """``start WaveBackedUp`` as people say it: ``start waves.backed-up``."""
     handler, _, kind = what.rpartition(" ")
-    topics = {event.__name__: event.topics()[0] for event in event_types().values()}
+    topics = {event.__name__: event.TOPIC for event in event_types().values()}
     verb = handler.strip("_").replace("_", " ")
     if kind in topics:
         return f"{verb} {topics[kind]}"
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", kind).lower()
-    return words if set(verb.split()) <= set(words.split()) else f"{verb} {words}"
+    if set(verb.split()) <= set(words.split()):
+        return words
+    return verb if verb.split()[-1] == words.split()[-1] else f"{verb} {words}"
 
 
 @cache
 def _says_failure(kind: type[Event]) -> bool:
-    return kind.topics()[0].endswith("failed")
+    return kind.TOPIC.endswith("failed")
 
 
 def _long_ago(then: datetime | None, now: datetime) -> bool:

@@ -15,7 +15,7 @@ FLEET = "fleet"
 REGISTERED = "registered"
 
 
-class Fleet(Document, collection="fleet"):
+class Fleet(Document, collection="fleet", shared=True):
     """The fleet file that holds now, and what is wrong with a newer one."""
 
     digest: str = ""
@@ -34,7 +34,7 @@ class Fleet(Document, collection="fleet"):
     """Why the file as it is now cannot be used; what held before still does."""
 
 
-class KnownGroup(Document, collection="groups"):
+class KnownGroup(Document, collection="groups", shared=True):
     """A group; its id is the group's name."""
 
     revision: int
@@ -44,7 +44,7 @@ class KnownGroup(Document, collection="groups"):
     """While updates are told of a change: the id of the last one told."""
 
 
-class KnownTarget(Document, collection="targets"):
+class KnownTarget(Document, collection="targets", id_of="target"):
     """A target; its id is the target's. It stays when the file no longer has it: old news must stay old."""
 
     revision: int

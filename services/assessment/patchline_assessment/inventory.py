@@ -25,7 +25,7 @@ LONGEST_RETRY = timedelta(minutes=5)
 Versions = tuple[str, ...]
 
 
-class Inventory(Document, collection="inventories"):
+class Inventory(Document, collection="inventories", id_of="target", shared=True):
     """The packages of one target; its id is the target's."""
 
     revision: int

@@ -16,7 +16,7 @@ BLOCK = 200
 """So many updates are told with one write."""
 
 
-class Sweep(Document, collection="sweep"):
+class Sweep(Document, collection="sweep", shared=True):
     """What is to be told to updates, and how far that has come."""
 
     news: bool = False

@@ -34,7 +34,7 @@ class Published(BaseModel):
     emergency: bool = False
 
 
-class KnownUpdate(Document, collection="updates"):
+class KnownUpdate(Document, collection="updates", id_of="update"):
     """An update; its id is the update's."""
 
     component: str

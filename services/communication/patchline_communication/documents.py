@@ -25,7 +25,7 @@ class KnownGroup(Document, collection="groups"):
         return next((contact for contact in self.contacts if contact_key(contact) == key), None)
 
 
-class UpdateNews(Document, collection="updates"):
+class UpdateNews(Document, collection="updates", id_of="update"):
     """What a notice says of an update, and which groups it concerns; its id is the update's."""
 
     revision: int
@@ -42,7 +42,7 @@ class UpdateNews(Document, collection="updates"):
     """What was told once already: occasion and what tells it from another of its kind."""
 
 
-class WaveNews(Document, collection="waves"):
+class WaveNews(Document, collection="waves", id_of="wave"):
     """A wave's calendar entry; its id is the wave's."""
 
     update_id: str

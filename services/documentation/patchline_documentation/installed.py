@@ -25,7 +25,7 @@ class Installation(BaseModel):
     """The evidence."""
 
 
-class Installed(Document, collection="installed"):
+class Installed(Document, collection="installed", id_of="target"):
     """What a target has; its id is the target's. Grows with a target's packages, not with its history."""
 
     components: dict[str, Installation] = Field(default_factory=dict)

@@ -22,7 +22,7 @@ MOST_HEADS = 800
 """Heads in one seal, so that its event stays below 256 KiB with long package URLs too."""
 
 
-class Sealer(Document, collection="sealers"):
+class Sealer(Document, collection="sealers", shared=True):
     """The timer that seals, and the end of the chain of seals."""
 
     number: int = 0

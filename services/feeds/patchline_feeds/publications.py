@@ -14,7 +14,7 @@ MAX_ADVISORIES_BYTES = 192 * 1024
 """All that is published of one update's advisories; together they must fit into one event."""
 
 
-class KnownUpdate(Document, collection="updates"):
+class KnownUpdate(Document, collection="updates", id_of="update"):
     """An update, merged from all publications of it; its id is the update's.
 
     Without ``kind`` nobody has published it: its vendor withdrew a version that never came through here.

@@ -65,7 +65,7 @@ class PlanSummary(BaseModel):
     rollback: tuple[str, ...] = ()
 
 
-class UpdateView(Document, collection="updates"):
+class UpdateView(Document, collection="updates", id_of="update"):
     """One update as planning sees it, with when its round was documented and reviewed.
 
     ``sequence`` guards what planning says, ``assessment.revision`` and ``plan.revision`` guard theirs, and
@@ -125,7 +125,7 @@ class TargetLine(BaseModel):
     """When that was; between two news of the same step the later one wins."""
 
 
-class WaveView(Document, collection="waves"):
+class WaveView(Document, collection="waves", id_of="wave"):
     """A wave with its targets. A step later in the wave's life wins over an earlier one."""
 
     update_id: str = ""
@@ -165,7 +165,7 @@ class HistoryEntry(Document, collection="history"):
         return frozenset({of_update(self.update_id)} if self.update_id else ())
 
 
-class TargetView(Document, collection="targets"):
+class TargetView(Document, collection="targets", id_of="target"):
     """A target as the fleet file and its inventory show it.
 
     ``revision`` guards what the fleet file says, ``asked_at`` what the inventory says.
@@ -202,7 +202,7 @@ class PackageLine(BaseModel):
     version: str
 
 
-class InventoryView(Document, collection="inventories"):
+class InventoryView(Document, collection="inventories", id_of="target"):
     """Everything a target has; apart from the target, because it is long."""
 
     group: str = ""

@@ -19,7 +19,7 @@ TOLD_AT_ONCE = 200
 """So many plans are told of a change with one write."""
 
 
-class KnownGroup(Document, collection="groups"):
+class KnownGroup(Document, collection="groups", shared=True):
     """A group as the fleet file has it. Its id is the group's name."""
 
     revision: int
@@ -62,7 +62,7 @@ class KnownGroup(Document, collection="groups"):
         return f"a window of group {self.group.name} that comes again; its rule gives none in the calendar"
 
 
-class FleetSwitch(Document, collection="fleet"):
+class FleetSwitch(Document, collection="fleet", shared=True):
     """Whether a person has halted everything."""
 
     halt: Pause | None = None

@@ -21,7 +21,7 @@ class Claim(BaseModel):
     """Of waves that want to start, the one with the highest number is next."""
 
 
-class TargetGate(Document, collection="gates"):
+class TargetGate(Document, collection="gates", id_of="target", shared=True):
     """Who may work on a target. Its id is the target's."""
 
     owner: Claim | None = None

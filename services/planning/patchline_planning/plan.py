@@ -91,7 +91,7 @@ class Ending(BaseModel):
     superseded_by: str | None = None
 
 
-class Plan(Document, collection="plans"):
+class Plan(Document, collection="plans", id_of="update"):
     """One per update; its id is the update's. It grows with its waves, never with their targets."""
 
     assessment: UpdateAssessed | None = None

@@ -86,7 +86,7 @@ class RoundCase(BaseModel):
         return all(wave.ended for wave in started)
 
 
-class Case(Document, collection="cases"):
+class Case(Document, collection="cases", id_of="update"):
     """An update under review; its id is the update's. Grows with waves, not with good targets."""
 
     component: str = ""

@@ -35,7 +35,7 @@ class PastRound(BaseModel):
     """Ids of the events that show it."""
 
 
-class GroupHistory(Document, collection="groups"):
+class GroupHistory(Document, collection="groups", shared=True):
     """A group's last rounds, and what was proposed for it; its id is the group's name."""
 
     group: Group | None = None

@@ -27,7 +27,7 @@ class TriedIn(Message):
     environment: str
 
 
-class Test(Document, collection="tests"):
+class Test(Document, collection="tests", id_of="update"):
     """The test of one update, of its newest plan; its id is the update's."""
 
     __test__ = False  # not pytest's
@@ -88,6 +88,16 @@ class Trial(Document, collection="trials"):
     result: EnvironmentTest | None = None
     tried_for: int | None = None
     """Revision of the plan for which ``result`` was found; lower than ``revision`` when it is reused."""
+
+    @property
+    def update_id(self) -> str:
+        """The update that is tried."""
+        return self.test
+
+    @property
+    def target_id(self) -> str:
+        """The real target that is copied."""
+        return self.representative.target_id
 
     @classmethod
     def of(cls, message: TryIn, now: datetime) -> Trial:

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from patchline_fleet.drivers import Drivers
 from patchline_fleet.registry import known_target, remember_targets
 from patchline_fleet.scratch import sweep
+from patchline_kit import tracing
 from patchline_kit.context import Context
 from patchline_kit.outcomes import Stale
 from patchline_kit.service import Service
 from patchline_schemas.updates import UpdatePlanned, UpdateTested, UpdateTestFailed
 from patchline_testing.documents import Test, Trial, TriedIn, TryIn, checks_of, trial_id
 from patchline_testing.events import tested
+from patchline_testing.judge import error_of
 from patchline_testing.settings import Settings
 from patchline_testing.trial import SCRATCH, try_update
 
@@ -63,7 +65,10 @@ async def rehearse(trial: Trial, ctx: Context) -> None:
     """Try the update in a copy of the environment's representative."""
     if trial.result is None:
         known = await known_target(trial.representative.target_id, ctx)
-        trial.ends(await try_update(trial, known, ctx))
+        result = await try_update(trial, known, ctx)
+        trial.ends(result)
+        if not result.passed:
+            tracing.not_good(error_of([result]))
         ctx.send(trial.ended())
 
 

@@ -24,6 +24,7 @@ from datetime import timedelta
 from patchline_fleet.registry import known_target
 from patchline_fleet.runs.attempt import Work, attempt
 from patchline_fleet.runs.documents import (
+    FAILURES,
     Assignment,
     ForgetTarget,
     StartTarget,
@@ -35,6 +36,7 @@ from patchline_fleet.runs.documents import (
     wave_run_id,
 )
 from patchline_fleet.runs.lap import Lap
+from patchline_kit import tracing
 from patchline_kit.context import Context
 from patchline_kit.outcomes import Stale
 from patchline_kit.service import Service
@@ -203,6 +205,7 @@ class WaveRuns:
 
     async def _wake(self, run: WaveRun, ctx: Context) -> None:
         step = self._steps[run.step]
+        tracing.called(f"{step.name} wave")
         if run.phase == "preparing":
             why = await step.prepare(run, ctx) if step.prepare is not None else None
             if why is not None:
@@ -248,10 +251,13 @@ class WaveRuns:
         step = self._steps[run.step]
         if step.work is None:
             raise TypeError(f"the step {step.name} has no on_target")
+        tracing.called(f"{step.name} target")
         if run.result is not None or await is_stopped(run, ctx):
             return
         known = await known_target(run.assignment.target_id, ctx)
         run.result = await attempt(step.work, run, known, ctx, removed_too=step.removed_too)
+        if run.result.outcome in FAILURES:
+            tracing.not_good(run.result.error or run.result.outcome)
         ctx.send(
             TargetEnded(
                 to=run.wave_run,

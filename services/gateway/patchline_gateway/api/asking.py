@@ -23,7 +23,10 @@ PROGRESS_FOLLOWS = 1.0
 async def submit(handle: ServiceHandle, requests: Sequence[RequestSubmitted]) -> tuple[str, ...]:
     """Put ``requests`` on their topic, all or none; their ids. They are durable when this returns."""
     submission_id = str(uuid.uuid4())
-    await handle.deliver(Submit(to=submission_id, requests=tuple(requests)))
+    updates = {request.update_id for request in requests}
+    about = updates.pop() if len(updates) == 1 else None
+    follows = (UpdateView, about) if about is not None else None
+    await handle.deliver(Submit(to=submission_id, requests=tuple(requests)), follows=follows)
     submission = await handle.read(Submission, submission_id)
     assert submission is not None, "a submission is stored when its delivery returns"
     return submission.request_ids
