@@ -36,7 +36,7 @@ def save(id: str = "a", version: int = 0, **changes: object) -> Save:
         outgoing=(),
         at=NOON,
     )
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    return plain._replace(**changes)  # type: ignore[arg-type]
 
 
 def event(id: str, *, topic: str | None = "updates.planned", key: bytes = b"k") -> Outgoing:

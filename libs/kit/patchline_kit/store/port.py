@@ -39,8 +39,7 @@ class Stored(NamedTuple):
     saved_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Save:
+class Save(NamedTuple):
     """One write: a document, the record it handled, and all that is emitted, as a whole or not at all."""
 
     collection: str

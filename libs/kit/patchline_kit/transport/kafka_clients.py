@@ -47,12 +47,15 @@ class KafkaConnection:
 
 def received(record: ConsumerRecord, prefix: str) -> Received:
     """A record as the port shows it: a null value or header is empty."""
+    headers = tuple(record.headers)
+    if any(raw is None for _name, raw in headers):
+        headers = tuple((name, raw or b"") for name, raw in headers)
     return Received(
         topic=record.topic[len(prefix) :],
         partition=record.partition,
         offset=record.offset,
         key=record.key,
-        headers=tuple((name, b"" if raw is None else raw) for name, raw in record.headers),
+        headers=headers,
         value=record.value or b"",
         timestamp=datetime.fromtimestamp(record.timestamp / 1000, UTC),
     )
