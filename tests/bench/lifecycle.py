@@ -3,6 +3,10 @@
 ``patchline up`` on the embedded default carries updates over a *simulated* fleet; each update touches 5
 targets in two waves. The cost is CPU seconds of Patchline's processes from the first publication to the last
 review, by the number of updates. Collecting the inventory before is not counted: it belongs to the fleet.
+
+A CPU second is worth more or less as the machine drifts and its cores share what they are made of. So a small
+piece of fixed work is timed every second beside each run, and costs are compared in CPU seconds at the speed
+at which that work takes :data:`USUAL_WORK_SECONDS`; the seconds as measured stand beside them.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,6 +30,7 @@ from patchline_cli.preflight import free_port
 
 PATCHLINE = str(Path(sys.executable).with_name("patchline"))
 TARGETS_PER_UPDATE = 5
+USUAL_WORK_SECONDS = 0.005
 TICKS = os.sysconf("SC_CLK_TCK")
 GROUPS = """\
 groups:
@@ -42,11 +48,50 @@ class Cost:
     updates: int
     cpu_seconds: float
     seconds: float
+    work_seconds: float
+    """CPU seconds of the fixed work, the median over the run."""
+
+    @property
+    def measured(self) -> float:
+        """CPU seconds by update, as measured."""
+        return self.cpu_seconds / self.updates
 
     @property
     def each(self) -> float:
-        """CPU seconds by update."""
-        return self.cpu_seconds / self.updates
+        """CPU seconds by update, at the machine's usual speed."""
+        return self.measured * USUAL_WORK_SECONDS / self.work_seconds
+
+
+class FixedWork:
+    """Times a piece of work that never changes, once a second, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._timed: list[float] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._time_it, daemon=True)
+
+    def __enter__(self) -> FixedWork:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    @property
+    def seconds(self) -> float:
+        """CPU seconds that it takes, the median so far."""
+        return median(self._timed)
+
+    def _time_it(self) -> None:
+        facts = {f"field-{number}": [number, str(number)] for number in range(300)}
+        while True:
+            start = time.thread_time()
+            for _ in range(30):
+                json.loads(json.dumps(facts))
+            self._timed.append(time.thread_time() - start)
+            if self._over.wait(1):
+                return
 
 
 def report(small: int = 100, large: int = 1_000, pairs: int = 3) -> None:
@@ -57,8 +102,9 @@ def report(small: int = 100, large: int = 1_000, pairs: int = 3) -> None:
         few, many = sorted((run(first), run(second)), key=lambda cost: cost.updates)
         ratios.append(many.each / few.each)
         print(
-            f"    pair {number}: {few.each:.3f} CPU s an update of {small} ({few.seconds:.0f} s), "
-            f"{many.each:.3f} of {large} ({many.seconds:.0f} s)"
+            f"    pair {number}: {few.each:.3f} CPU s an update of {small} ({few.measured:.3f} as measured, "
+            f"{few.seconds:.0f} s), {many.each:.3f} of {large} ({many.measured:.3f}, {many.seconds:.0f} s)",
+            flush=True,
         )
     print(
         f"(c) one update among {large} on {large * TARGETS_PER_UPDATE} simulated targets costs "
@@ -95,6 +141,7 @@ def run(updates: int) -> Cost:
         try:
             with httpx.Client(base_url=url, timeout=60) as http:
                 _wait_for_inventory(http, updates * TARGETS_PER_UPDATE, process)
+            with FixedWork() as work:
                 before, start = _cpu_seconds(process.pid), time.monotonic()
                 subprocess.run(
                     [PATCHLINE, "--url", url, "feed", "publish", folder / "feed.json", "--timeout", "PT10M"],
@@ -102,7 +149,8 @@ def run(updates: int) -> Cost:
                     stdout=subprocess.DEVNULL,
                 )
                 _wait_until_closed(folder / "state" / "log.db", updates, process)
-                return Cost(updates, _cpu_seconds(process.pid) - before, time.monotonic() - start)
+                spent = _cpu_seconds(process.pid) - before
+                return Cost(updates, spent, time.monotonic() - start, work.seconds)
         finally:
             process.terminate()
             process.wait(30)
