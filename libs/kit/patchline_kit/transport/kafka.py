@@ -125,8 +125,12 @@ class KafkaTransport:
                 )
         except (KafkaError, OSError) as error:
             errors.append(error)
-        results = await asyncio.gather(*futures, return_exceptions=True)
-        errors += [result for result in results if isinstance(result, BaseException)]
+        for future in futures:
+            if not future.done():  # only the first of what goes out together
+                await asyncio.wait([future])
+            error = asyncio.CancelledError() if future.cancelled() else future.exception()
+            if error is not None:
+                errors.append(error)
         if errors:
             if any(_breaks_the_producer(error) for error in errors):
                 await self._replace(producer)
