@@ -11,6 +11,7 @@ from pathlib import Path
 
 import uvloop
 
+from patchline_kit import memory
 from patchline_kit.folder import FolderTaken
 from patchline_kit.host import Host, HostError
 from patchline_kit.logs import configure_logging
@@ -72,7 +73,12 @@ async def _host(
     alone: bool,
     on_ready: Callable[[Host], object] | None,
 ) -> None:
-    await Host(services, settings, alone=alone).run(on_ready=on_ready)
+    def ready(host: Host) -> None:
+        memory.settle()
+        if on_ready is not None:
+            on_ready(host)
+
+    await Host(services, settings, alone=alone).run(on_ready=ready)
 
 
 def _told(error: BaseException) -> int:
