@@ -8,12 +8,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aiokafka import ConsumerRecord
+from aiokafka.conn import create_conn
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from patchline_kit.settings import ServiceSettings
 from patchline_kit.transport.port import Received, TransportError
 
+ASK_MS = 5_000
+"""How long a server may take to say why it refuses us."""
+LOGIN_REFUSED = (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError)
 SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
 
 
@@ -39,10 +49,35 @@ class KafkaConnection:
 
     def unreachable(self, error: BaseException) -> TransportError:
         """``error`` in words, with what to do."""
+        protocol = parse_security(self.security).get("security_protocol", "PLAINTEXT")
         return TransportError(
             f"Kafka at {','.join(self.bootstrap)} does not answer as it should: {_said(error)}. Is it running"
-            " (`make native` starts one here), and is PATCHLINE_KAFKA its address?"
+            " (`make native` starts one here), is PATCHLINE_KAFKA its address, and"
+            f" PATCHLINE_KAFKA_SECURITY_PROTOCOL={protocol} what it wants?"
         )
+
+    async def refused(self, error: BaseException) -> TransportError:
+        """Like :meth:`unreachable`, after asking anew for what aiokafka only logs: why it is refused."""
+        for server in self.bootstrap:
+            host, _, port = server.rpartition(":")
+            login = parse_security(self.security)
+            try:
+                connection = await create_conn(host, int(port), request_timeout_ms=ASK_MS, **login)
+            except ssl.SSLCertVerificationError as refusal:
+                return TransportError(
+                    f"Kafka at {server} shows a certificate that is not trusted here:"
+                    f" {refusal.verify_message.rstrip('.')}. PATCHLINE_KAFKA_CA_FILE must name the CA that it"
+                    " follows from, and PATCHLINE_KAFKA the host that it was made for"
+                )
+            except LOGIN_REFUSED as refusal:
+                return TransportError(
+                    f"Kafka at {server} does not let the user {login.get('sasl_plain_username')} in:"
+                    f" {_said(refusal)}. Check PATCHLINE_KAFKA_USERNAME, _PASSWORD and _SASL_MECHANISM"
+                )
+            except (KafkaError, OSError):
+                continue
+            connection.close()
+        return self.unreachable(error)
 
 
 def received(record: ConsumerRecord, prefix: str) -> Received:

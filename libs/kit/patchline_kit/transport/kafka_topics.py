@@ -77,7 +77,7 @@ async def _admin(connection: KafkaConnection) -> AsyncIterator[AIOKafkaAdminClie
         await admin.start()
         yield admin
     except (KafkaError, OSError) as error:
-        raise connection.unreachable(error) from error
+        raise await connection.refused(error) from error
     finally:
         await admin.close()
 
