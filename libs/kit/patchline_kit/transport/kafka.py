@@ -128,9 +128,9 @@ class KafkaTransport:
         for future in futures:
             if not future.done():  # only the first of what goes out together
                 await asyncio.wait([future])
-            error = asyncio.CancelledError() if future.cancelled() else future.exception()
-            if error is not None:
-                errors.append(error)
+            failure = asyncio.CancelledError() if future.cancelled() else future.exception()
+            if failure is not None:
+                errors.append(failure)
         if errors:
             if any(_breaks_the_producer(error) for error in errors):
                 await self._replace(producer)
