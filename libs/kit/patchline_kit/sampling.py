@@ -5,22 +5,22 @@ The ledger keeps every event either way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
-from opentelemetry.trace import Link, SpanKind, TraceState
-from opentelemetry.util.types import Attributes
+from opentelemetry.sdk.trace.sampling import Decision, SamplingResult
+from opentelemetry.trace import Link, SpanContext, SpanKind, TraceState
+from opentelemetry.util.types import Attributes, AttributeValue
 
 from patchline_kit.trace_ids import HALF
-from patchline_kit.tracing import CONTINUES, FAILED, URGENT
+from patchline_kit.tracing import CONTINUES, FAILED, URGENT, EarlySampler
 
 ROUTINE_SHARE = 0.1
 """Of the updates, each with all its traces; and of the traces that are about no update."""
 
 
-class PatchlineSampler(Sampler):
+class PatchlineSampler(EarlySampler):
     """Keeps a trace that is kept already, ``share`` of the others, and every urgent or failed step.
 
     The share is drawn by the half of the trace's id that follows from the update, so that an update is seen
@@ -30,6 +30,22 @@ class PatchlineSampler(Sampler):
     def __init__(self, share: float = ROUTINE_SHARE) -> None:
         self._share = share
         self._bound = round(share * (1 << HALF))
+
+    def keeps(
+        self,
+        parent: SpanContext | None,
+        trace_id: int,
+        attributes: Mapping[str, AttributeValue],
+        links: Sequence[Link],
+    ) -> bool:
+        """See :class:`patchline_kit.tracing.EarlySampler`."""
+        if URGENT in attributes or FAILED in attributes:
+            return True
+        if parent is not None and parent.is_valid:
+            return parent.trace_flags.sampled
+        if CONTINUES in attributes and links:
+            return links[0].context.trace_flags.sampled
+        return trace_id >> HALF < self._bound
 
     def should_sample(  # noqa: PLR0917  # as OpenTelemetry has it
         self,
@@ -43,15 +59,7 @@ class PatchlineSampler(Sampler):
     ) -> SamplingResult:
         """See :class:`opentelemetry.sdk.trace.sampling.Sampler`."""
         parent = trace.get_current_span(parent_context).get_span_context()
-        attributes = attributes or {}
-        if URGENT in attributes or FAILED in attributes:
-            kept = True
-        elif parent.is_valid:
-            kept = parent.trace_flags.sampled
-        elif CONTINUES in attributes and links:
-            kept = links[0].context.trace_flags.sampled
-        else:
-            kept = trace_id >> HALF < self._bound
+        kept = self.keeps(parent, trace_id, attributes or {}, links or ())
         decision = Decision.RECORD_AND_SAMPLE if kept else Decision.DROP
         return SamplingResult(decision, attributes if kept else None)
 

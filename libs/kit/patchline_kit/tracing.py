@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 import time
+from abc import abstractmethod
 from contextvars import Token
 from datetime import datetime, timedelta
 from functools import cache
+from random import getrandbits
 from typing import TYPE_CHECKING, Any, Self
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
 from opentelemetry.trace import (
+    INVALID_SPAN_ID,
+    INVALID_TRACE_ID,
     Link,
     NonRecordingSpan,
     Span,
@@ -31,7 +35,7 @@ from patchline_kit.trace_ids import TraceIds, belongs_to, header_of, parse, trac
 from patchline_schemas import Event, event_types
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from opentelemetry.util import types
 
@@ -52,6 +56,20 @@ def default_tracer() -> Tracer:
     """A tracer that makes real ids and exports nothing."""
     provider = TracerProvider(sampler=ALWAYS_OFF, id_generator=TraceIds(), shutdown_on_exit=False)
     return provider.get_tracer("patchline_kit")
+
+
+class EarlySampler(Sampler):
+    """A sampler that says what it keeps before a span is made; most are not, and making one costs time."""
+
+    @abstractmethod
+    def keeps(
+        self,
+        parent: SpanContext | None,
+        trace_id: int,
+        attributes: Mapping[str, types.AttributeValue],
+        links: Sequence[Link],
+    ) -> bool:
+        """Whether the span is recorded; ``trace_id`` counts where there is no parent."""
 
 
 class Step(Span):
@@ -90,8 +108,10 @@ class Step(Span):
         self._about = self._attributes.get(NAMES["update"])
         self._document: Document | None = None
         self._own: SpanContext | None = None
+        self._ids: tuple[int, int] | None = None
         self._span: Span | None = None
-        self._parent: Context | None = None
+        """None while it is not open, and where it is dropped: then there are only ids."""
+        self._parent: SpanContext | None = None
         self._links: list[Link] = []
         self._status: Status | None = None
         self._token: Token[Context] | None = None
@@ -120,7 +140,18 @@ class Step(Span):
 
     def get_span_context(self) -> SpanContext:
         """The span's ids; from now on it stays in its trace."""
-        return self._opened().get_span_context()
+        self._open()
+        if self._span is not None:
+            return self._span.get_span_context()
+        trace_id, span_id = self._ids or (INVALID_TRACE_ID, INVALID_SPAN_ID)
+        return SpanContext(trace_id, span_id, is_remote=False)
+
+    def header(self) -> str:
+        """The W3C traceparent; from now on the span stays in its trace."""
+        self._open()
+        if self._ids is not None and self._span is None:
+            return f"00-{self._ids[0]:032x}-{self._ids[1]:016x}-00"
+        return header_of(self.get_span_context())
 
     def set_attribute(self, key: str, value: types.AttributeValue) -> None:
         """See :class:`opentelemetry.trace.Span`."""
@@ -134,7 +165,9 @@ class Step(Span):
 
     def add_event(self, name: str, attributes: types.Attributes = None, timestamp: int | None = None) -> None:
         """See :class:`opentelemetry.trace.Span`."""
-        self._opened().add_event(name, attributes, timestamp)
+        self._open()
+        if self._span is not None:
+            self._span.add_event(name, attributes, timestamp)
 
     def update_name(self, name: str) -> None:
         """See :class:`opentelemetry.trace.Span`."""
@@ -158,25 +191,41 @@ class Step(Span):
         escaped: bool = False,
     ) -> None:
         """See :class:`opentelemetry.trace.Span`."""
-        self._opened().record_exception(exception, attributes, timestamp, escaped)
+        self._open()
+        if self._span is not None:
+            self._span.record_exception(exception, attributes, timestamp, escaped)
 
     def end(self, end_time: int | None = None) -> None:
         """End the span. One that was not sampled and has failed is made after all."""
-        span = self._opened()
+        if _sampler(self._tracer) is ALWAYS_OFF:
+            return
+        self._open()
+        span = self._span
         failed = self._status is not None and self._status.status_code is StatusCode.ERROR
-        if failed and not span.is_recording():
+        if failed and (span is None or not span.is_recording()):
             self._attributes[FAILED] = True
-            span = self._started(span.get_span_context().trace_id)
-        if span.is_recording():
+            span = self._started(self.get_span_context().trace_id)
+        if span is not None and span.is_recording():
             if self._status is not None:
                 span.set_status(self._status)
             span.end(end_time)
 
-    def _opened(self) -> Span:
-        if self._span is None:
-            self._parent, trace_id, self._links = self._place()
+    def _open(self) -> None:
+        if self._ids is not None or self._span is not None:
+            return
+        self._parent, trace_id, self._links = self._place()
+        if self._dropped(trace_id):
+            trace_id = self._parent.trace_id if self._parent else trace_id or getrandbits(128)
+            self._ids = (trace_id, getrandbits(64))
+        else:
             self._span = self._started(trace_id)
-        return self._span
+
+    def _dropped(self, trace_id: int | None) -> bool:
+        """Whether it is clear before a span is made that nobody will see it."""
+        sampler = _sampler(self._tracer)
+        if isinstance(sampler, EarlySampler) and (trace_id or self._parent):
+            return not sampler.keeps(self._parent, trace_id or 0, self._attributes, self._links)
+        return sampler is ALWAYS_OFF
 
     def _started(self, trace_id: int | None) -> Span:
         ids = getattr(self._tracer, "id_generator", None)
@@ -184,14 +233,14 @@ class Step(Span):
             ids.next_trace_id = trace_id if self._parent is None else None
         return self._tracer.start_span(
             self._name,
-            context=self._parent or Context(),
+            context=Context() if self._parent is None else _under(self._parent),
             links=self._links,
             attributes=self._attributes,
             kind=self._kind,
             start_time=self._began,
         )
 
-    def _place(self) -> tuple[Context | None, int | None, list[Link]]:
+    def _place(self) -> tuple[SpanContext | None, int | None, list[Link]]:
         """The parent (None for a root), the id of a trace that begins here, and the links."""
         trigger, own = self._trigger, self._own
         update = None
@@ -203,16 +252,16 @@ class Step(Span):
             own = None
         if trigger is None:
             if own is not None:
-                return _under(own), None, []
+                return own, None, []
             seed, update = self._seed, update or self._about
             return None, None if seed is None else trace_id_after(seed, update), []
         foreign = update is not None and not belongs_to(trigger.trace_id, update)
         if foreign and update is not None and own is not None and belongs_to(own.trace_id, update):
-            return _under(own), None, self._linked(trigger, CAUSED_BY)
+            return own, None, self._linked(trigger, CAUSED_BY)
         if foreign or self._apart or self._waited:
             reason = CAUSED_BY if foreign or self._apart else CONTINUES
             return None, trace_id_after(trigger, update or self._about), self._linked(trigger, reason)
-        return _under(trigger), None, []
+        return trigger, None, []
 
     def _linked(self, other: SpanContext, reason: str) -> list[Link]:
         self._attributes[reason] = f"{other.trace_id:032x}"
@@ -282,7 +331,7 @@ def emitted(event: Event) -> None:
 
 def traceparent(span: Span) -> str:
     """The W3C header that makes another span this one's child."""
-    return header_of(span.get_span_context())
+    return span.header() if isinstance(span, Step) else header_of(span.get_span_context())
 
 
 @cache
@@ -306,6 +355,10 @@ def _says_failure(kind: type[Event]) -> bool:
 
 def _long_ago(then: datetime | None, now: datetime) -> bool:
     return then is not None and now - then > NEW_TRACE_AFTER
+
+
+def _sampler(tracer: Tracer) -> Sampler | None:
+    return getattr(tracer, "sampler", None)
 
 
 def _under(parent: SpanContext) -> Context:
