@@ -13,7 +13,7 @@ from patchline_kit.store.port import Saved, StoreError
 
 KEYS_AT_ONCE = 256
 """So many keys of a batch are handled at the same time."""
-JOBS_A_TURN = 128
+JOBS_A_TURN = 512
 """After so many jobs a worker that never had to wait lets others go on: what it has saved until then is
 stored while it handles the next."""
 
