@@ -70,6 +70,9 @@ class Crashing:
 
         return await self._inner.subscribe(group, topics, held_back, from_end=from_end)
 
+    async def forget(self, group: str) -> None:
+        await self._inner.forget(group)
+
     async def read(self, topic: str, *, after: int | None = None, limit: int = 100) -> Sequence[Received]:
         return await self._inner.read(topic, after=after, limit=limit)
 

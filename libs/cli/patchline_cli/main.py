@@ -19,6 +19,7 @@ from patchline_cli import (
     ledger,
     new_service,
     notices,
+    rebuild,
     reports,
     services,
     state,
@@ -107,7 +108,7 @@ app.add_typer(fleet_group, name="fleet")
 app.add_typer(events_group, name="events")
 app.add_typer(service_group, name="service")
 app.add_typer(topics_group, name="topics")
-for part in (doctor, halt, new_service, versions):
+for part in (doctor, halt, new_service, rebuild, versions):
     part.register(app)
 
 

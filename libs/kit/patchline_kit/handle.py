@@ -24,6 +24,14 @@ class Handle:
         self._core = core
         self._handling = handling
 
+    def show(self, core: Core, handling: Handling) -> None:
+        """Show another replica's documents from now on."""
+        self._core, self._handling = core, handling
+
+    def fail(self, part: str, error: BaseException) -> None:
+        """Say that a companion has ended with an error."""
+        self._core.fail(part, error)
+
     @property
     def now(self) -> datetime:
         """The instant, in UTC, by the injected clock."""

@@ -8,18 +8,20 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
 
 from patchline_kit.clock import Clock, SystemClock
 from patchline_kit.folder import FolderLock, FolderTaken, name_of
+from patchline_kit.generations import ReadModel
 from patchline_kit.health import health_app, serve_health
 from patchline_kit.installation import installation_of
 from patchline_kit.process import Process
 from patchline_kit.runtime import Runtime
 from patchline_kit.service import Service
 from patchline_kit.settings import ServiceSettings, load_settings
-from patchline_kit.store.opening import stores
+from patchline_kit.store.opening import StoreOf, stores
 from patchline_kit.store.port import Store
 from patchline_kit.telemetry import Telemetry
 from patchline_kit.transport.embedded import EmbeddedTransport
@@ -89,6 +91,7 @@ class Host:
         self._clock = clock or SystemClock()
         self._resources = resources or {}
         self._exits = AsyncExitStack()
+        self._read_models: dict[str, ReadModel] = {}
         self._stop = asyncio.Event()
 
     async def run(self, *, on_ready: Callable[[Host], object] | None = None) -> None:
@@ -139,10 +142,15 @@ class Host:
     async def close(self) -> None:
         """Stop everything, services first, each within the grace time."""
         grace = self.settings.grace.total_seconds()
+        models = list(self._read_models.values())
+        self._read_models.clear()
+        for model in models:
+            await model.pause()
         runtimes, self.runtimes = self.runtimes, {}
         ends = await asyncio.gather(
             *(runtime.stop(grace=grace) for runtime in runtimes.values()), return_exceptions=True
         )
+        await asyncio.gather(*(model.stop(grace=0.0) for model in models))
         for name, end in zip(runtimes, ends, strict=True):
             if isinstance(end, BaseException):
                 log.error("%s did not stop as it should", name, exc_info=end)
@@ -163,13 +171,20 @@ class Host:
         await transport.start()
         self._exits.push_async_callback(transport.stop)
         store_of = await self._exits.enter_async_context(stores(settings))
-        process = Process(transport, health_app(self.runtimes, self.telemetry, settings.dir))
+        process = Process(
+            transport, health_app(self.runtimes, self.telemetry, settings.dir), self._read_models
+        )
         for service in self._services:
-            self.runtimes[service.name] = self._runtime(service, process, await store_of(service.name))
+            if service.read_model:
+                await self._put_read_model(service, process, store_of)
+            else:
+                self.runtimes[service.name] = self._runtime(process, service, await store_of(service.name))
         await self._serve_health()
         async with asyncio.TaskGroup() as starting:
             for runtime in self.runtimes.values():
                 starting.create_task(runtime.start())
+        for model in self._read_models.values():
+            model.begin()
 
     def _transport(self) -> Transport:
         settings = self.settings
@@ -186,7 +201,27 @@ class Host:
             grace=grace,
         )
 
-    def _runtime(self, service: Service, process: Process, store: Store) -> Runtime:
+    async def _put_read_model(self, service: Service, process: Process, store_of: StoreOf) -> None:
+        model = ReadModel(
+            service,
+            transport=process.transport,
+            store_of=store_of,
+            clock=self._clock,
+            make=partial(self._runtime, process),
+            runtimes=self.runtimes,
+        )
+        await model.prepare()
+        self._read_models[service.name] = model
+
+    def _runtime(
+        self,
+        process: Process,
+        service: Service,
+        store: Store,
+        group: str | None = None,
+        aside: bool = False,
+    ) -> Runtime:
+        """A replica; of one ``aside``, which takes in old news, there are no traces and figures."""
         telemetry = self.telemetry.service(service.name)
         return Runtime(
             service,
@@ -195,8 +230,10 @@ class Host:
             clock=self._clock,
             settings=settings_of(service, self.settings),
             resources={Process: process, **self._resources.get(service.name, {})},
-            tracer=telemetry.tracer,
-            metrics=telemetry.metrics,
+            tracer=None if aside else telemetry.tracer,
+            metrics=None if aside else telemetry.metrics,
+            group=group,
+            playback=aside,
             sole_owner=self._alone and not self.settings.on_shared_servers,
             by_store_time=True,
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp
 
+from patchline_kit.generations import ReadModel
 from patchline_kit.transport.port import Transport
 
 
@@ -13,10 +15,12 @@ from patchline_kit.transport.port import Transport
 class Process:
     """A resource that the host gives to every service: ``ctx.resource(Process)``.
 
-    A service speaks in events; only one that carries other services' records (the gateway with dead letters)
-    or shows how the process is has a use for this.
+    A service speaks in events; only one that carries other services' records (the gateway with dead letters,
+    documentation with the ledger) or shows how the process is has a use for this.
     """
 
     transport: Transport
     health: ASGIApp
     """Answers /live, /ready and /metrics for all services of the process."""
+    read_models: Mapping[str, ReadModel] = field(default_factory=dict)
+    """Services of the process that can be built anew from the ledger, by name."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from opentelemetry.trace import Tracer
@@ -22,11 +22,13 @@ from patchline_kit.handle import Handle
 from patchline_kit.handling import Handling
 from patchline_kit.measures import Measures, NoMeasures
 from patchline_kit.parking import ParkingLot
+from patchline_kit.playback import original
 from patchline_kit.relay import Relay
 from patchline_kit.service import Service
 from patchline_kit.store.port import Store, StoreError
 from patchline_kit.store_time import LOOK_EVERY, StoreClock
 from patchline_kit.transport.port import Lag, Received, Subscription, Transport
+from patchline_kit.transport.topics import PLAYBACK
 from patchline_kit.unit import Trigger
 from patchline_kit.uptime import UptimeKeeper
 from patchline_kit.wake import Wakers
@@ -59,8 +61,10 @@ class Runtime:
     """One replica of a service.
 
     ``resources`` win over the service's own factories. ``sole_owner`` says that no other process works on
-    this store (the folder's lock is held): leases that a predecessor left are freed at once. With
-    ``by_store_time`` the time is the store's, and nothing is begun while ``clock`` is far from it.
+    this store (the folder's lock is held): leases that a predecessor left are freed at once. ``group`` is the
+    consumer group, by default the service's name; with ``playback`` it also reads what the ledger plays back
+    to that group. With ``by_store_time`` the time is the store's, and nothing is begun while ``clock`` is far
+    from it.
     """
 
     def __init__(
@@ -75,10 +79,13 @@ class Runtime:
         tracer: Tracer | None = None,
         metrics: Measures | None = None,
         sole_owner: bool = False,
+        group: str | None = None,
+        playback: bool = False,
         by_store_time: bool = False,
     ) -> None:
         self.service = service
         self._store_clock = StoreClock(clock) if by_store_time else None
+        self.group = group or service.name
         self._transport = transport
         self._given = dict(resources or {})
         self._core = Core(
@@ -116,7 +123,7 @@ class Runtime:
         self._in_hand = 0
         self._batches: set[asyncio.Future[None]] = set()
         self._store_trouble: str | None = None
-        self.topics = topics_of(service)
+        self.topics = (*topics_of(service), *([PLAYBACK] if playback else []))
 
     @property
     def handle(self) -> ServiceHandle:
@@ -163,6 +170,30 @@ class Runtime:
         await self._relay.kill()
         await self._core.commits.kill()
         await self._exits.aclose()
+
+    def succeed(self, other: Runtime) -> None:
+        """Take over the companions of another replica, which see this one's documents from now on, and what
+        they share with the handlers."""
+        self._companions, other._companions = other._companions, []
+        self._core.resources, self._core.changes = other._core.resources, other._core.changes
+        self._exits.push_async_callback(other._exits.pop_all().aclose)
+        self._handle = other._handle
+        self._handle.show(self._core, self._handling)
+
+    async def leave_topics(self) -> None:
+        """Read no more; what was taken in goes on, and goes out."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            await subscription.stop()
+
+    async def owes(self) -> bool:
+        """Whether something is still to be sent, or a document to be woken now."""
+        return bool(self._relay.backlog or self._wakers.running or await self._wakers.due())
+
+    async def heard(self, instant: datetime) -> bool:
+        """Whether all replicas have handled what was published on the topics before ``instant``."""
+        await self._uptime.hear()
+        return self._core.uptime.passed(instant, timedelta(0), self._core.clock.now())
 
     @property
     def takes_records(self) -> bool:
@@ -244,7 +275,7 @@ class Runtime:
         self._parking.start()
         if self.topics:
             self._subscription = await self._transport.subscribe(
-                self.service.name, self.topics, self._batch, from_end=not self.service.replay_history
+                self.group, self.topics, self._batch, from_end=not self.service.replay_history
             )
         self._uptime.watch()
         for companion in self.service.companions:
@@ -282,13 +313,15 @@ class Runtime:
         try:
             await companion(self._handle)
         except Exception as error:
-            self._core.fail(f"the companion {getattr(companion, '__name__', companion)}", error)
+            self._handle.fail(f"the companion {getattr(companion, '__name__', companion)}", error)
 
     async def _batch(self, records: Sequence[Received]) -> None:
         await self._relay.room()
         if self._dead_letters.stopped is not None:
             await self._stopping.wait()
             raise TooManyDeadLetters(self._dead_letters.stopped)
+        if PLAYBACK in self.topics:
+            records = [once for record in records if (once := original(record, self.group)) is not None]
         self._in_hand += len(records)
         batch = asyncio.ensure_future(self._dispatch.batch(records))
         self._batches.add(batch)

@@ -60,6 +60,7 @@ class Service:
         lease: timedelta = timedelta(seconds=15),
         wake_concurrency: int = 32,
         replay_history: bool = True,
+        read_model: bool = False,
     ) -> None:
         self.name = name
         self.emits = frozenset(emits)
@@ -70,6 +71,9 @@ class Service:
         self.wake_concurrency = wake_concurrency
         self.replay_history = replay_history
         """Whether a new group reads its topics from the beginning."""
+        self.read_model = read_model
+        """Whether all that it keeps follows from events, and no event makes it publish or touch anything: then
+        it can be built anew from the ledger (see :mod:`patchline_kit.generations`)."""
         self.events: dict[type[Event], Handler] = {}
         self.every_event: Handler | None = None
         self.messages: dict[type[Message], Handler] = {}

@@ -88,6 +88,10 @@ class Recording:
 
         return await self._opened().subscribe(group, topics, watched, from_end=from_end)
 
+    async def forget(self, group: str) -> None:
+        """Forget a group at the wrapped transport."""
+        await self._opened().forget(group)
+
     def unread(self, group: str, topics: Sequence[str]) -> int:
         """How many records were published here that the group has not handled."""
         return sum(max(0, self._published[topic] - len(self._handled[group, topic])) for topic in topics)

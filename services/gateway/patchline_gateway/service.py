@@ -38,13 +38,14 @@ from patchline_gateway.views import (
     WaveView,
 )
 from patchline_kit.context import Context, ServiceHandle
+from patchline_kit.playback import was_played_back
 from patchline_kit.process import Process
 from patchline_kit.service import Service
 from patchline_schemas import Event
 from patchline_schemas.dead_letters import DeadLetterDecided
 from patchline_schemas.requests import RequestSubmitted
 
-service = Service("gateway", emits=[RequestSubmitted, DeadLetterDecided], settings=Settings)
+service = Service("gateway", emits=[RequestSubmitted, DeadLetterDecided], settings=Settings, read_model=True)
 
 
 @service.resource(Tail)
@@ -59,7 +60,8 @@ async def record(event: Event, ctx: Context) -> None:
     assert ctx.envelope is not None and ctx.record is not None
     envelope = ctx.envelope
     trace_id = trace_of(envelope)
-    ctx.resource(Tail).offer(Seen(ctx.record.topic, envelope, event, ctx.record.value, trace_id))
+    if not was_played_back(ctx.record):
+        ctx.resource(Tail).offer(Seen(ctx.record.topic, envelope, event, ctx.record.value, trace_id))
     if await ctx.load(HistoryEntry, envelope.id):
         return
     ctx.create(

@@ -272,5 +272,8 @@ class Store(Protocol):
     async def prune(self, before: datetime) -> int:
         """Forget what inboxes remember from before that instant; how many records."""
 
+    async def wipe(self) -> None:
+        """Delete everything of this service, bit by bit; nobody may work on it any more."""
+
     async def close(self) -> None:
         """Finish what was accepted and close."""

@@ -29,6 +29,17 @@ ALL = ""
 """The tag under which ``counts`` keeps the size of a collection."""
 
 
+KEYS = {
+    "documents": "service, collection, id",
+    "tags": "service, collection, tag, id",
+    "counts": "service, collection, tag",
+    "inbox": "service, collection, id, record_id",
+    "outbox": "sequence",
+    "parked": "service, lane, sequence",
+}
+"""The tables that hold a service's things, and what names a row."""
+WIPED_AT_ONCE = 1_000
+
 LOAD_WITH_INBOX = (
     f"SELECT {', '.join(f'd.{column}' for column in STORED.split(', '))}, EXISTS (SELECT 1 FROM inbox"
     " WHERE service = ? AND collection = ? AND id = ? AND record_id = ?) FROM (SELECT 1)"
@@ -157,6 +168,20 @@ class SqliteStore(SqliteClaims, SqliteLanes):
                 ).rowcount
             )
         )
+
+    async def wipe(self) -> None:
+        """Delete everything of this service, some rows in a transaction, so that nobody waits long."""
+        for table, key in KEYS.items():
+            statement = (
+                f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE service = ? LIMIT ?)"
+            )
+            deleted = WIPED_AT_ONCE
+            while deleted == WIPED_AT_ONCE:
+                deleted = await self._database.write(
+                    lambda connection, statement=statement: (  # type: ignore[misc]
+                        connection.execute(statement, (self._service, WIPED_AT_ONCE)).rowcount
+                    )
+                )
 
     async def close(self) -> None:
         """Nothing to do: every write was durable when it returned."""

@@ -94,6 +94,10 @@ class EmbeddedTransport:
         await member.start()
         return member
 
+    async def forget(self, group: str) -> None:
+        """Delete the group's positions, which would keep records from being pruned."""
+        await self._opened().forget(group)
+
     async def read(self, topic: str, *, after: int | None = None, limit: int = 100) -> Sequence[Received]:
         """Up to ``limit`` records of a topic, without a group."""
         start = -1 if after is None else after

@@ -94,6 +94,14 @@ class LogFile:
         """Store the places up to which ``group`` has handled each topic; durable on return."""
         await self._submit(positions={(group, topic): place for topic, place in positions.items()}, lazy=lazy)
 
+    async def forget(self, group: str) -> None:
+        """Delete the positions of ``group``; durable on return."""
+
+        def delete(connection: sqlite3.Connection) -> int:
+            return connection.execute("DELETE FROM positions WHERE member = ?", (group,)).rowcount
+
+        await self._submit(run=delete)
+
     async def prune(self, topics: Mapping[str, Topic]) -> int:
         """Delete what is older than its topic keeps and every group of the topic has passed; how many.
 

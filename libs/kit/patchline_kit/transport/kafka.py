@@ -160,6 +160,9 @@ class KafkaTransport:
             raise self._connection.unreachable(error) from error
         return member
 
+    async def forget(self, group: str) -> None:
+        """Nothing to do: Kafka forgets a group without members by itself (``offsets.retention.minutes``)."""
+
     async def read(self, topic: str, *, after: int | None = None, limit: int = 100) -> Sequence[Received]:
         """Records of a topic by offset, those of equal offset in different partitions together.
 

@@ -61,6 +61,9 @@ class Transport(Protocol):
         A group without a position starts at the beginning, or at the end with ``from_end``.
         """
 
+    async def forget(self, group: str) -> None:
+        """Forget the positions of a group that nobody is a member of any more."""
+
     async def read(self, topic: str, *, after: int | None = None, limit: int = 100) -> Sequence[Received]:
         """Records of a topic in order of offset, without a group (for looking, not for handling).
 
