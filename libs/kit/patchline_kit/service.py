@@ -72,8 +72,8 @@ class Service:
         self.replay_history = replay_history
         """Whether a new group reads its topics from the beginning."""
         self.read_model = read_model
-        """Whether all that it keeps follows from events, and no event makes it publish or touch anything: then
-        it can be built anew from the ledger (see :mod:`patchline_kit.generations`)."""
+        """Whether all that it keeps follows from events, and no event makes it publish or touch anything:
+        then it can be built anew from the ledger (see :mod:`patchline_kit.generations`)."""
         self.events: dict[type[Event], Handler] = {}
         self.every_event: Handler | None = None
         self.messages: dict[type[Message], Handler] = {}

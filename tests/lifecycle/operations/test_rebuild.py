@@ -192,7 +192,7 @@ def discard_a_dead_letter(whole: Whole) -> None:
             (last + 1, time.time_ns() // 1_000),
         )
         log.execute(
-            "INSERT INTO topics VALUES ('policies.proposed', ?) ON CONFLICT DO UPDATE SET last = excluded.last",
+            "INSERT INTO topics VALUES ('policies.proposed', ?1) ON CONFLICT DO UPDATE SET last = ?1",
             (last + 1,),
         )
         log.commit()
