@@ -31,3 +31,9 @@ class TestMongoStore(StoreContract):
     @pytest.fixture
     async def other(self, database: MongoDatabase) -> MongoStore:
         return await database.store("other")
+
+    @pytest.fixture
+    async def twin(self, database: MongoDatabase) -> AsyncIterator[MongoStore]:
+        second = MongoDatabase(database.address)
+        yield await second.store("one")
+        await second.close()

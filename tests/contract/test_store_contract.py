@@ -30,6 +30,12 @@ class TestSqliteStore(StoreContract):
     def other(self, database: SqliteDatabase) -> SqliteStore:
         return SqliteStore(database, "other")
 
+    @pytest.fixture
+    async def twin(self, database: SqliteDatabase) -> AsyncIterator[SqliteStore]:
+        second = SqliteDatabase(database.path)
+        yield SqliteStore(second, "one")
+        await second.close()
+
     async def test_what_was_stored_is_there_after_a_restart(self, tmp_path: Path) -> None:
         database = SqliteDatabase(tmp_path / "again.db")
         await SqliteStore(database, "one").save(save(outgoing=(event("e"),)))

@@ -60,7 +60,8 @@ def parked(
 
 
 class StoreContract:
-    """The contract. ``store`` is empty; ``other`` is another service's in the same place."""
+    """The contract. ``store`` is empty; ``other`` is another service's in the same place, ``twin`` the same
+    service's as another process opens it."""
 
     async def test_a_store_tells_the_time(self, store: Store) -> None:
         before = datetime.now(UTC)
@@ -425,3 +426,197 @@ class StoreContract:
         assert await store.parked_waiting_for("things/b") == 0
         assert await store.parked_waiting_for("things/a") == 1
         assert len(await store.claim_parked(NOON, NOON + SECOND)) == 1
+
+    # more than one process
+
+    async def test_racing_saves_lose_nothing(self, store: Store, twin: Store) -> None:
+        async def add(where: Store, times: int) -> None:
+            while times:
+                found = await where.load("things", "a")
+                body = int(found.body) + 1 if found else 1
+                version = found.version if found else 0
+                try:
+                    await where.save(save(version=version, body=b"%d" % body, outgoing=(event(f"e{body}"),)))
+                except VersionConflict:
+                    continue
+                times -= 1
+
+        await asyncio.gather(*(add(where, 10) for where in (store, twin, store, twin)))
+        found = await store.load("things", "a")
+        assert found is not None and (found.body, found.version) == (b"40", 40)
+        events = [entry.outgoing.id for entry in await twin.pending(document=("things", "a"))]
+        assert events == [f"e{number}" for number in range(1, 41)]
+
+    async def test_a_record_that_two_processes_handle_has_one_effect(self, store: Store, twin: Store) -> None:
+        await store.save(save(body=b"0"))
+
+        async def handle(where: Store, record: str) -> int:
+            while True:
+                try:
+                    found = await where.load_unless_handled("things", "a", record)
+                    assert found is not None
+                    body = b"%d" % (int(found.body) + 1)
+                    await where.save(save(version=found.version, body=body, handled=record))
+                except VersionConflict:
+                    continue
+                except AlreadyHandled:
+                    return 0
+                return 1
+
+        records = [f"r{number}" for number in range(15)]
+        effects = await asyncio.gather(
+            *(handle(where, record) for record in records for where in (store, twin))
+        )
+        found = await store.load("things", "a")
+        assert found is not None
+        assert (sum(effects), found.body) == (15, b"15")
+
+    async def test_racing_claims_take_each_document_once(self, store: Store, twin: Store) -> None:
+        for number in range(30):
+            await store.save(save(f"{number}", wake_at=NOON))
+        claims = [
+            claim
+            for some in await asyncio.gather(
+                *(where.claim_due(["things"], NOON, name, 7) for name in "abc" for where in (store, twin))
+            )
+            for claim in some
+        ]
+        assert len({claim.stored.id for claim in claims}) == len(claims) == 30
+        assert len({claim.fence for claim in claims}) == 30
+
+    async def test_who_claims_after_another_has_the_higher_number(self, store: Store, twin: Store) -> None:
+        for number in range(6):
+            await store.save(save(f"{number}", wake_at=NOON))
+        fences: dict[str, list[int]] = {}
+
+        async def work(where: Store, name: str) -> None:
+            for _ in range(8):
+                for claim in await where.claim_due(["things"], NOON, name, 3):
+                    fences.setdefault(claim.stored.id, []).append(claim.fence)
+                    await where.release("things", claim.stored.id, claim.fence)
+
+        await asyncio.gather(*(work(where, name) for name in "ab" for where in (store, twin)))
+        assert all(taken == sorted(set(taken)) for taken in fences.values())
+
+    async def test_one_of_those_who_take_a_claim_over_gets_it(self, store: Store, twin: Store) -> None:
+        await store.save(save(wake_at=NOON))
+        lost = await self.claim(store)
+        (seen,) = await twin.claims()
+        freed = await asyncio.gather(*(where.take_over(seen) for where in (store, twin, store, twin)))
+        assert sum(freed) == 1
+        claimed = await asyncio.gather(
+            *(where.claim_due(["things"], NOON, "you", 1) for where in (store, twin))
+        )
+        (claim,) = (claim for some in claimed for claim in some)
+        assert claim.fence > lost.fence
+        with pytest.raises(FenceLost):
+            await store.save(save(version=1, fence=lost.fence))
+        assert not await store.beat("things", "a", lost.fence)
+
+    async def test_a_lane_never_stands_still_while_one_parks_and_another_takes_out(
+        self, store: Store, twin: Store
+    ) -> None:
+        tried: list[int] = []
+
+        async def park_all() -> None:
+            for sequence in range(30):
+                await store.park(parked(sequence, not_before=None))
+
+        async def try_all() -> None:
+            now = NOON
+            while len(tried) < 30:
+                now += SECOND
+                await asyncio.sleep(0)  # the other's turn
+                for due in await twin.claim_parked(now, now + SECOND):
+                    tried.append(due.sequence)
+                    await twin.unpark(due)
+
+        async with asyncio.timeout(60):
+            await asyncio.gather(park_all(), try_all())
+        assert tried == list(range(30))
+        assert await store.parked_lanes(["t|k"]) == frozenset()
+        assert await store.parked() in ([], ())
+
+    # what is easily overlooked
+
+    async def test_ids_may_hold_any_text(self, store: Store) -> None:
+        ids = ["a/b", "a", "ä €", "pkg:pypi/jinja2@3.1.6", "$x.y", "#1"]
+        for id in ids:
+            await store.save(save(id, outgoing=(event(f"e-{id}"),), tags=frozenset({"a/b"})))
+        assert {found.id for found in await store.find("things", "a/b")} == set(ids)
+        assert {entry.document_id for entry in await store.pending()} == set(ids)
+        assert [found.id for found in await store.find("thing", None)] == []
+
+    async def test_all_outboxes_can_be_read_page_by_page(self, store: Store, twin: Store) -> None:
+        for version in range(3):
+            for number in range(7):
+                where = (store, twin)[number % 2]
+                emitted = (event(f"{version}-{number}-1"), event(f"{version}-{number}-2"))
+                await where.save(save(f"{number}", version=version, outgoing=emitted))
+        read, after = [], 0
+        while page := await store.pending(after=after, limit=4):
+            assert len(page) <= 4
+            read += page
+            after = page[-1].sequence
+        assert len({entry.outgoing.id for entry in read}) == len(read) == 42
+        assert [entry.sequence for entry in read] == sorted(entry.sequence for entry in read)
+        for number in range(7):
+            mine = [entry.outgoing.id for entry in read if entry.document_id == f"{number}"]
+            assert mine == sorted(mine)
+
+    async def test_a_document_made_again_sends_after_what_it_sent_before(
+        self, store: Store, twin: Store
+    ) -> None:
+        await store.save(save(outgoing=(event("1"),)))
+        await store.save(save(version=1, body=None, outgoing=(event("2"),)))
+        made = await twin.save(save(outgoing=(event("3"),)))
+        assert len(made.earlier) == 2
+        assert [entry.outgoing.id for entry in await store.pending()] == ["1", "2", "3"]
+        with pytest.raises(VersionConflict):
+            await store.save(save(outgoing=(event("4"),)))
+        await twin.save(save(version=made.version, outgoing=(event("5"),)))
+        assert await store.count("things") == 1
+
+    async def test_a_record_noted_before_the_document_is_remembered_when_it_is_made(
+        self, store: Store
+    ) -> None:
+        await store.note("things", "a", 0, "r", NOON)
+        assert await store.load("things", "a") is None
+        assert await store.find("things", None) in ([], ())
+        with pytest.raises(AlreadyHandled):
+            await store.note("things", "a", 0, "r", NOON)
+        with pytest.raises(AlreadyHandled):
+            await store.save(save(handled="r"))
+        await store.save(save(handled="other"))
+        assert await store.handled("things", "a", "r")
+
+    async def test_an_inbox_may_be_long(self, store: Store, twin: Store) -> None:
+        await store.save(save(handled="r0"))
+        for number in range(1, 130):
+            where = (store, twin)[number % 2]
+            await where.load("things", "a")
+            await where.save(save(version=number, handled=f"r{number}", at=NOON + number * SECOND))
+        for record in ("r0", "r1", "r90", "r128", "r129"):
+            assert await twin.handled("things", "a", record)
+            with pytest.raises(AlreadyHandled):
+                await store.save(save(version=130, handled=record))
+            with pytest.raises(AlreadyHandled):
+                await twin.load_unless_handled("things", "a", record)
+            with pytest.raises(AlreadyHandled):
+                await twin.note("things", "a", 130, record, NOON)
+        assert await store.prune(NOON + 100 * SECOND) == 100
+        assert not await store.handled("things", "a", "r0")
+        assert await store.handled("things", "a", "r129")
+        await store.save(save(version=130, handled="r130"))
+
+    async def test_many_saves_at_once_are_answered_each(self, store: Store) -> None:
+        await store.save(save("taken", handled="r"))
+        saves = [save(f"{number}") for number in range(30)]
+        saves += [save("taken"), save("taken", handled="r"), save("taken", version=1, handled="s")]
+        results = await store.save_all(saves)
+        assert [type(result).__name__ for result in results[-3:]] == [
+            "VersionConflict",
+            "AlreadyHandled",
+            "Saved",
+        ]
+        assert await store.count("things") == 31

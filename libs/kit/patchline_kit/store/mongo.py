@@ -15,10 +15,26 @@ from patchline_kit.store.mongo_claims import MongoClaims
 from patchline_kit.store.mongo_client import Database, MongoAddress
 from patchline_kit.store.mongo_known import Known, Sequences
 from patchline_kit.store.mongo_lanes import MongoLanes
-from patchline_kit.store.mongo_layout import ALL, INDEXES, STORED, key_of, micros, to_pending, to_stored
-from patchline_kit.store.mongo_saves import ClearWrite, NoteWrite, SaveWrite, Write, new_token
+from patchline_kit.store.mongo_layout import (
+    ALL,
+    INDEXES,
+    STORED,
+    Row,
+    key_of,
+    micros,
+    to_pending,
+    to_stored,
+)
+from patchline_kit.store.mongo_saves import (
+    ClearWrite,
+    NoteWrite,
+    SaveWrite,
+    Write,
+    already_handled,
+    new_token,
+)
 from patchline_kit.store.mongo_writer import MongoWriter
-from patchline_kit.store.port import AlreadyHandled, Pending, Save, Saved, Stored, StoreError
+from patchline_kit.store.port import Pending, Save, Saved, Stored, StoreError
 
 __all__ = ["MongoAddress", "MongoDatabase", "MongoStore"]
 
@@ -31,11 +47,12 @@ class MongoStore(MongoClaims, MongoLanes):
     def __init__(self, database: Database, address: MongoAddress, service: str) -> None:
         super().__init__(database, address, service)
         self._sequences = Sequences(tail=new_token())
-        self.writer = MongoWriter(self._documents, address, self._known, self._written)
+        self._collections = (self._documents, self._inbox, self._parked, self._lanes)
+        self.writer = MongoWriter(self._documents, address, self._known, self._inboxes, self._written)
 
     async def prepare(self) -> None:
         """Make the indexes that are missing. Raises :class:`StoreError`."""
-        places = zip((self._documents, self._parked, self._lanes), INDEXES.values(), strict=True)
+        places = zip(self._collections, INDEXES.values(), strict=True)
         with self._address.explaining():
             for place, indexes in places:
                 await place.create_indexes(list(indexes))
@@ -49,17 +66,18 @@ class MongoStore(MongoClaims, MongoLanes):
 
     async def load(self, collection: str, id: str) -> Stored | None:
         """The document, or None."""
-        return await self._load(collection, id, STORED)
+        return await self._load(collection, id, None)
 
     async def load_unless_handled(self, collection: str, id: str, record_id: str) -> Stored | None:
         """See :meth:`patchline_kit.store.port.Store.load_unless_handled`."""
-        return await self._load(collection, id, STORED | _inbox_of(record_id))
+        return await self._load(collection, id, record_id)
 
     async def handled(self, collection: str, id: str, record_id: str) -> bool:
         """Whether the document's inbox knows ``record_id``."""
         with self._address.explaining():
-            where = {"_id": key_of(collection, id), "inbox.id": record_id}
-            return await self._documents.find_one(where, {"_id": 1}) is not None
+            where = {"_id": key_of(collection, id)}
+            row = await self._documents.find_one(where, _inbox_of(record_id) | {"spills": 1})
+        return row is not None and await self._knows(row, record_id)
 
     async def save(self, save: Save) -> Saved:
         """See :meth:`patchline_kit.store.port.Store.save`."""
@@ -108,18 +126,21 @@ class MongoStore(MongoClaims, MongoLanes):
         self, *, document: tuple[str, str] | None = None, after: int = 0, limit: int = 500
     ) -> Sequence[Pending]:
         """Outbox entries in order, of one document or of all, with a sequence above ``after``."""
-        beyond: dict[str, Any] = {"outbox.sequence": {"$gt": after}}
-        where = beyond if document is None else beyond | {"_id": key_of(*document)}
-        steps: list[dict[str, Any]] = [
-            {"$match": where},
-            {"$project": {"outbox": 1}},
-            {"$unwind": "$outbox"},
-            {"$match": beyond},
-            {"$sort": {"outbox.sequence": ASCENDING}},
-            {"$limit": limit},
-        ]
+        if document is not None:
+            key = key_of(*document)
+            with self._address.explaining():
+                row = await self._documents.find_one({"_id": key}, {"outbox": 1})
+            entries = row.get("outbox", ()) if row else ()
+            return [to_pending(key, entry) for entry in entries if entry["sequence"] > after][:limit]
         with self._address.explaining():
-            return [to_pending(row["_id"], row["outbox"]) async for row in self._documents.aggregate(steps)]
+            wanted = await self._oldest_waiting(after, limit)
+            found = self._documents.find({"_id": {"$in": list(set(wanted.values()))}}, {"outbox": 1})
+            entries_of = {
+                entry["sequence"]: to_pending(row["_id"], entry)
+                async for row in found
+                for entry in row["outbox"]
+            }
+        return [entries_of[sequence] for sequence in wanted if sequence in entries_of]
 
     async def clear(self, sent: Sequence[Pending]) -> None:
         """Forget outbox entries that were delivered; versions stay as they are."""
@@ -133,37 +154,77 @@ class MongoStore(MongoClaims, MongoLanes):
     async def prune(self, before: datetime) -> int:
         """Forget what inboxes remember from before that instant; how many records."""
         old = {"inbox.at": {"$lt": micros(before)}}
-        forgotten = 0
+        forgotten = await self._inboxes.prune(micros(before))
         with self._address.explaining():
             async for row in self._documents.find(old, {"inbox.at": 1}):
-                forgotten += sum(entry["at"] < micros(before) for entry in row["inbox"])
+                gone = sum(entry["at"] < micros(before) for entry in row["inbox"])
+                forgotten += gone
                 await self._documents.update_one(
-                    {"_id": row["_id"]}, {"$pull": {"inbox": {"at": {"$lt": micros(before)}}}}
+                    {"_id": row["_id"]},
+                    {"$pull": {"inbox": {"at": {"$lt": micros(before)}}}, "$inc": {"inbox_size": -gone}},
                 )
             empty: dict[str, Any] = {"$in": [[], None]}
-            await self._documents.delete_many({"version": {"$lte": 0}, "inbox": empty, "outbox": empty})
+            await self._documents.delete_many(
+                {
+                    "version": {"$lte": 0},
+                    "saved_at": {"$lt": micros(before)},
+                    "inbox": empty,
+                    "outbox": empty,
+                }
+            )
         return forgotten
 
     async def wipe(self) -> None:
         """Delete the service's collections."""
         with self._address.explaining():
-            for collection in (self._documents, self._parked, self._lanes):
+            for collection in self._collections:
                 await collection.drop()
 
     async def close(self) -> None:
         """Finish what was accepted; the connection is the database's to close."""
         await self.writer.close()
+        await self._inboxes.close()
 
-    async def _load(self, collection: str, id_: str, fields: dict[str, Any]) -> Stored | None:
+    async def _load(self, collection: str, id_: str, record_id: str | None) -> Stored | None:
         key = key_of(collection, id_)
+        fields = STORED if record_id is None else STORED | _inbox_of(record_id)
         with self._address.explaining():
             row = await self._documents.find_one({"_id": key}, fields)
         if row is None:
             return None
         self._known.learn(key, Known.of(row))
-        if row.get("inbox"):
-            raise AlreadyHandled(f"{key} has handled {row['inbox'][0]['id']}")
+        self._inboxes.relieve(key)
+        if record_id is not None and await self._knows(row, record_id):
+            raise already_handled(key, record_id)
         return to_stored(row) if row["version"] > 0 else None
+
+    async def _oldest_waiting(self, after: int, limit: int) -> dict[int, str]:
+        """The first ``limit`` outbox entries above ``after``, in order, with their documents' keys."""
+        documents = limit
+        while True:
+            cursor = self._documents.find(
+                {"outbox.sequence": {"$gt": after}},
+                {"outbox.sequence": 1},
+                sort=[("outbox.sequence", ASCENDING)],
+                limit=documents,
+            )
+            rows = await cursor.to_list(documents)
+            last = rows[-1]["outbox"][0]["sequence"] if len(rows) == documents else None
+            found = sorted(
+                (entry["sequence"], row["_id"])
+                for row in rows
+                for entry in row["outbox"]
+                if after < entry["sequence"] and (last is None or entry["sequence"] <= last)
+            )
+            if found or last is None:
+                return dict(found[:limit])
+            documents *= 2  # what was found begins before `after`: the rest may begin before what it holds
+
+    async def _knows(self, row: Row, record_id: str) -> bool:
+        """Whether a document's inbox knows a record, inside it or outside; the document was read first."""
+        if row.get("inbox"):
+            return True
+        return bool(row.get("spills") and await self._inboxes.knows([(row["_id"], record_id)]))
 
     async def _written(self, writes: Sequence[Write]) -> None:
         """Let go what waits for the documents that were saved."""
@@ -173,6 +234,8 @@ class MongoStore(MongoClaims, MongoLanes):
                 self._known.cleared(write.key, write.sequences)
         if not saves:
             return
+        for key in saves:
+            self._inboxes.relieve(key)
         try:
             released = await self._let_go(list(saves))
         except StoreError as error:

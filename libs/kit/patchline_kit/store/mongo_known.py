@@ -29,12 +29,18 @@ class Known:
     """The sequence of the newest entry that was ever put into its outbox."""
     waiting: tuple[int, ...] = ()
     """Sequences in its outbox, ascending."""
+    inbox: int = 0
+    """How many records its inbox holds."""
+    spills: int = 0
+    """How often entries have left its inbox."""
 
     @classmethod
     def of(cls, row: Row) -> Known:
         """From a document as it was read."""
         waiting = tuple(entry["sequence"] for entry in row.get("outbox", ()))
-        return cls(row["version"], row.get("sequence", 0), waiting)
+        return cls(
+            row["version"], row.get("sequence", 0), waiting, row.get("inbox_size", 0), row.get("spills", 0)
+        )
 
 
 class KnownDocuments:

@@ -1,7 +1,7 @@
 """Documents, outbox entries and parked records as they lie in MongoDB, and the indexes that find them.
 
-Each service has the collections ``<service>.documents``, ``<service>.parked`` and ``<service>.lanes``; all
-share ``fences``. Everything that one save changes lies in one MongoDB document, so that the save is one
+Each service has the collections ``<service>.documents``, ``.inbox``, ``.parked`` and ``.lanes``; all share
+``fences``. Everything that one save changes lies in one MongoDB document, so that the save is one
 atomic write without a transaction. Instants are microseconds since 1970: BSON's dates know milliseconds only.
 """
 
@@ -20,7 +20,7 @@ Row = Mapping[str, Any]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
-DOCUMENTS, PARKED, LANES, FENCES = "documents", "parked", "lanes", "fences"
+DOCUMENTS, INBOX, PARKED, LANES, FENCES = "documents", "inbox", "parked", "lanes", "fences"
 ALL: Final = ""
 """The tag that every document has."""
 
@@ -49,6 +49,7 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
         IndexModel([("outbox.sequence", ASCENDING)], name="outbox", sparse=True),
         IndexModel([("inbox.at", ASCENDING)], name="inbox_by_age", sparse=True),
     ),
+    INBOX: (IndexModel([("at", ASCENDING)], name="by_age"),),
     PARKED: (IndexModel([("lane", ASCENDING), ("sequence", ASCENDING)], name="by_lane"),),
     LANES: (
         IndexModel([("not_before", ASCENDING)], name="due"),
@@ -57,22 +58,12 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
 }
 """What a store makes at its start, by collection."""
 
-STORED = dict.fromkeys(
-    (
-        "collection",
-        "version",
-        "body",
-        "traceparent",
-        "cause_id",
-        "wake_at",
-        "wake_priority",
-        "saved_at",
-        "sequence",
-        "outbox.sequence",
-    ),
-    1,
+BESIDE = dict.fromkeys(("version", "sequence", "outbox.sequence", "inbox_size", "spills"), 1)
+"""What lies beside a document's body and its next save has to know."""
+STORED = BESIDE | dict.fromkeys(
+    ("collection", "body", "traceparent", "cause_id", "wake_at", "wake_priority", "saved_at"), 1
 )
-"""What of a document is read to load it: without inbox and without what it sends."""
+"""What of a document is read to load it: without what inbox and outbox hold."""
 
 
 def key_of(collection: str, id_: str) -> str:

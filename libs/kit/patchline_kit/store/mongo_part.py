@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from patchline_kit.store.mongo_client import Database, MongoAddress
+from patchline_kit.store.mongo_inbox import Inboxes
 from patchline_kit.store.mongo_known import KnownDocuments
-from patchline_kit.store.mongo_layout import DOCUMENTS, FENCES, LANES, PARKED
+from patchline_kit.store.mongo_layout import DOCUMENTS, FENCES, INBOX, LANES, PARKED
 
 
 class Part:
@@ -17,3 +18,5 @@ class Part:
         self._lanes = database[f"{service}.{LANES}"]
         self._fences = database[FENCES]
         self._known = KnownDocuments()
+        self._inbox = database[f"{service}.{INBOX}"]
+        self._inboxes = Inboxes(self._documents, self._inbox, address, self._known)

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Protocol
 from pymongo import InsertOne, UpdateOne
 
 from patchline_kit.store.mongo_known import Known, Sequences
-from patchline_kit.store.mongo_layout import ALL, Row, key_of, micros, outbox_entry
+from patchline_kit.store.mongo_layout import ALL, BESIDE, Row, key_of, micros, outbox_entry
 from patchline_kit.store.port import (
     EARLIER_SHOWN,
     AlreadyHandled,
@@ -28,7 +28,7 @@ Verdict = Literal["done", "again"] | Exception
 TOKENS_KEPT: Final = 16
 """How many of its latest writes a document names: whether an unanswered one arrived is known for so long."""
 
-JUDGED = {"version": 1, "writes": 1, "owner": 1, "fence": 1, "inbox": 1, "sequence": 1, "outbox.sequence": 1}
+JUDGED = BESIDE | dict.fromkeys(("writes", "owner", "fence", "inbox"), 1)
 """What of a document is read to judge a write."""
 
 
@@ -38,6 +38,8 @@ class Write(Protocol):
     key: str
     needs_known: bool
     """Whether what lies beside the body must be known before."""
+    record_id: str | None
+    """What the document's inbox must not know; None where that does not matter."""
 
     def request(self, known: Known | None) -> Request:
         """The write itself, on a document of which ``known`` is known."""
@@ -59,6 +61,7 @@ class SaveWrite:
         self.save = save
         self.key = key_of(save.collection, save.id)
         self.needs_known = save.expected_version > 0 and bool(save.outgoing)
+        self.record_id = save.handled
         self._token = new_token()
         self._sequences = sequences
         self._at = micros(save.at or datetime.now(UTC))
@@ -75,7 +78,7 @@ class SaveWrite:
         if save.expected_version == 0 and self._base is None:
             return InsertOne(self._new())
         version = save.expected_version if self._base is None else self._base.version
-        where = document_at(self.key, version, save.handled)
+        where = document_at(self.key, version, save.handled, known)
         if save.fence is not None:
             where |= {"fence": save.fence, "owner": {"$exists": True}}
         return UpdateOne(where, self._change(abs(version) + 1))
@@ -108,7 +111,13 @@ class SaveWrite:
         base = self._base or Known(0)
         mine = tuple(entry.sequence for entry in self._pending)
         version = self._version() if self.save.body is not None else -self._version()
-        return Known(version, mine[-1] if mine else base.last, base.waiting + mine)
+        return Known(
+            version,
+            mine[-1] if mine else base.last,
+            base.waiting + mine,
+            base.inbox + (self.record_id is not None),
+            base.spills,
+        )
 
     def _version(self) -> int:
         return (abs(self._base.version) if self._base else self.save.expected_version) + 1
@@ -146,7 +155,7 @@ class SaveWrite:
         if save.wake_at is not None and save.body is not None:
             new["wake_at"] = micros(save.wake_at)
         if save.handled is not None:
-            new["inbox"] = [inbox_entry(save.handled, self._at)]
+            new |= {"inbox": [inbox_entry(save.handled, self._at)], "inbox_size": 1}
         if self._pending:
             new["outbox"] = [outbox_entry(entry) for entry in self._pending]
         return new
@@ -168,6 +177,8 @@ class SaveWrite:
         if self._pending:
             push["outbox"] = {"$each": [outbox_entry(entry) for entry in self._pending]}
         change: dict[str, Any] = {"$set": content, "$push": push}
+        if save.handled is not None:
+            change["$inc"] = {"inbox_size": 1}
         if gone:
             change["$unset"] = dict.fromkeys(gone, "")
         return change
@@ -184,13 +195,14 @@ class NoteWrite:
         self.key = key_of(collection, id_)
         self._collection = collection
         self._expected = expected_version
-        self._record_id = record_id
+        self.record_id: str | None = record_id
+        self._record = record_id
         self._at = micros(at)
         self._token = new_token()
 
     def request(self, known: Known | None) -> Request:
         """See :class:`Write`."""
-        entry = inbox_entry(self._record_id, self._at) | {"by": self._token}
+        entry = inbox_entry(self._record, self._at) | {"by": self._token}
         if self._expected == 0 and (known is None or known.version > 0):
             return InsertOne(
                 {
@@ -201,10 +213,12 @@ class NoteWrite:
                     "wake_priority": 0,
                     "saved_at": self._at,
                     "inbox": [entry],
+                    "inbox_size": 1,
                 }
             )
         version = known.version if known and matches(known.version, self._expected) else self._expected
-        return UpdateOne(document_at(self.key, version, self._record_id), {"$push": {"inbox": entry}})
+        where = document_at(self.key, version, self.record_id, known)
+        return UpdateOne(where, {"$push": {"inbox": entry}, "$inc": {"inbox_size": 1}})
 
     def judge(self, state: Row | None, *, answered: bool) -> Verdict:
         """See :class:`Write`."""
@@ -212,8 +226,8 @@ class NoteWrite:
             return "again" if self._expected == 0 else conflict(self.key, 0, self._expected)
         if any(entry.get("by") == self._token for entry in state.get("inbox", ())):
             return "done"
-        if handled(state, self._record_id):
-            return already_handled(self.key, self._record_id)
+        if handled(state, self.record_id):
+            return already_handled(self.key, self.record_id)
         if not matches(state["version"], self._expected):
             return conflict(self.key, state["version"], self._expected)
         return "again"
@@ -229,6 +243,7 @@ class ClearWrite:
     """Outbox entries that were delivered."""
 
     needs_known = False
+    record_id: str | None = None
 
     def __init__(self, key: str, sequences: Sequence[int]) -> None:
         self.key = key
@@ -261,10 +276,15 @@ def matches(version: int, expected: int) -> bool:
     return max(0, version) == expected
 
 
-def document_at(key: str, version: int, record_id: str | None) -> dict[str, Any]:
-    """The document at exactly this version, if its inbox does not know the record."""
+def document_at(key: str, version: int, record_id: str | None, known: Known | None) -> dict[str, Any]:
+    """The document at exactly this version, if its inbox does not know the record.
+
+    The caller has seen that what had left the inbox, as far as ``known`` knows, does not hold it either.
+    """
     where: dict[str, Any] = {"_id": key, "version": version}
-    return where if record_id is None else where | {"inbox.id": {"$ne": record_id}}
+    if record_id is None:
+        return where
+    return where | {"inbox.id": {"$ne": record_id}, "spills": known.spills or None if known else None}
 
 
 def inbox_entry(record_id: str, at: int) -> dict[str, Any]:

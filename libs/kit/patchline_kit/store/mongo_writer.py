@@ -8,6 +8,7 @@ judged by the token it leaves; what did not arrive is sent again.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +18,10 @@ from pymongo import InsertOne
 from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
 from patchline_kit.store.mongo_client import NO_ROOM, Collection, MongoAddress
+from patchline_kit.store.mongo_inbox import Inboxes
 from patchline_kit.store.mongo_known import Known, KnownDocuments
-from patchline_kit.store.mongo_layout import Row, names_of
-from patchline_kit.store.mongo_saves import JUDGED, Request, Write
+from patchline_kit.store.mongo_layout import BESIDE, Row, names_of
+from patchline_kit.store.mongo_saves import JUDGED, Request, Write, already_handled
 from patchline_kit.store.port import StoreError
 
 MOST_WRITES = 500
@@ -47,11 +49,13 @@ class MongoWriter:
         collection: Collection,
         address: MongoAddress,
         known: KnownDocuments,
+        inboxes: Inboxes,
         on_written: Callable[[Sequence[Write]], Awaitable[None]],
     ) -> None:
         self._collection = collection
         self._address = address
         self._known = known
+        self._inboxes = inboxes
         self._on_written = on_written
         self._queue: list[_Job] = []
         self._draining: asyncio.Task[None] | None = None
@@ -93,7 +97,11 @@ class MongoWriter:
 
     async def _round(self, jobs: list[_Job]) -> list[_Job]:
         """Send ``jobs`` once; those that must be sent again."""
-        requests = [job.write.request(self._known.get(job.write.key)) for job in jobs]
+        known = {job.write.key: self._known.get(job.write.key) for job in jobs}
+        jobs = await self._not_handled_long_ago(jobs, known)
+        if not jobs:
+            return []
+        requests = [job.write.request(known[job.write.key]) for job in jobs]
         try:
             unsure = await self._send(jobs, requests)
         except ConnectionFailure:
@@ -171,13 +179,26 @@ class MongoWriter:
             if not job.future.done():
                 job.future.set_result(job.write.result())
 
+    async def _not_handled_long_ago(self, jobs: list[_Job], known: Mapping[str, Known | None]) -> list[_Job]:
+        """``jobs`` without those whose record has left the document's inbox: they are refused."""
+        asked: dict[tuple[str, str], list[_Job]] = defaultdict(list)
+        for job in jobs:
+            beside = known[job.write.key]
+            if job.write.record_id is not None and beside is not None and beside.spills:
+                asked[job.write.key, job.write.record_id].append(job)
+        refused: set[int] = set()
+        for entry in await self._inboxes.knows(asked):
+            for job in asked[entry]:
+                refused.add(id(job))
+                _fail([job], already_handled(*entry))
+        return [job for job in jobs if id(job) not in refused]
+
     async def _learn(self, keys: Sequence[str]) -> None:
         missing = [key for key in keys if self._known.get(key) is None]
         if not missing:
             return
-        wanted = {"version": 1, "sequence": 1, "outbox.sequence": 1}
         with self._address.explaining():
-            async for row in self._collection.find({"_id": {"$in": missing}}, wanted):
+            async for row in self._collection.find({"_id": {"$in": missing}}, BESIDE):
                 self._known.learn(row["_id"], Known.of(row))
 
     def _refusal(self, job: _Job, error: Row) -> Exception:
