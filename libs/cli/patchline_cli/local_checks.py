@@ -21,6 +21,7 @@ PYTHON = (3, 11)
 LOW_DISK = 1 << 30
 NO_DISK = 64 << 20
 """Below this the services take no more records (see ``/ready``)."""
+ZIPKIN_ENDPOINTS = ("OTEL_EXPORTER_ZIPKIN_ENDPOINT",)
 TRACE_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -76,7 +77,8 @@ def fleet_file(given: Path | None) -> Diagnosis:
 
 def traces() -> Diagnosis:
     """Whether the trace exporter that the environment names answers."""
-    endpoint = next((os.environ[name] for name in TRACE_ENDPOINTS if os.environ.get(name)), None)
+    names = ZIPKIN_ENDPOINTS if "zipkin" in os.environ.get("OTEL_TRACES_EXPORTER", "") else TRACE_ENDPOINTS
+    endpoint = next((os.environ[name] for name in names if os.environ.get(name)), None)
     if endpoint is None or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
         return skips("traces", "no exporter is set (OTEL_EXPORTER_OTLP_ENDPOINT).")
     parts = urlsplit(endpoint)

@@ -133,7 +133,7 @@ def _show(output: Output, detail: dict[str, Any]) -> None:
         "Urgency": detail["urgency"],
         "Due": detail["due"] and f"{detail['due']} ({relative(detail['due'])})",
         "Closed": detail["closed"] and f"{detail['closed']} ({relative(detail['closed'])})",
-        "Traces": ", ".join(detail["traces"]),
+        "Traces": ", ".join(detail["trace_links"] or detail["traces"]),
     }
     width = max(len(name) for name, value in facts.items() if value) + 2
     output.line(detail["id"], style="bold")

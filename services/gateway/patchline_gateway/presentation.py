@@ -21,6 +21,7 @@ from patchline_gateway.shapes import (
     WaveLine,
     WaveTargetLine,
 )
+from patchline_gateway.traces import links_of
 from patchline_gateway.views import (
     DeadLetterView,
     GroupView,
@@ -58,10 +59,14 @@ def held_line(held: Held | None) -> HeldLine | None:
 
 
 def update_detail(
-    view: UpdateView, waves: Sequence[WaveView], history: Sequence[HistoryEntry]
+    view: UpdateView,
+    waves: Sequence[WaveView],
+    history: Sequence[HistoryEntry],
+    trace_address: str | None = None,
 ) -> UpdateDetail:
-    """An update, whole."""
+    """An update, whole; ``trace_address`` is where a UI shows a trace."""
     ordered = cause_before_effect(history)
+    traces = traces_of([entry.trace_id for entry in ordered])
     return UpdateDetail(
         **update_line(view).model_dump(),
         held=held_line(view.held),
@@ -69,7 +74,8 @@ def update_detail(
         superseded_by=view.superseded_by,
         waves=wave_lines(view, waves, most=TARGETS_SHOWN),
         history=[history_line(entry) for entry in ordered],
-        traces=traces_of([entry.trace_id for entry in ordered]),
+        traces=traces,
+        trace_links=links_of(traces, trace_address),
     )
 
 

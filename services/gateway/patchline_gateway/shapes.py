@@ -101,6 +101,8 @@ class UpdateDetail(UpdateLine):
     history: list[HistoryLine]
     """Cause before effect."""
     traces: list[str]
+    trace_links: list[str]
+    """Where the tracing UI shows each of ``traces``; empty where no UI is known."""
 
 
 class WaitAnswer(Shape):

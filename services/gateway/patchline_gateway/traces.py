@@ -1,12 +1,19 @@
-"""Which trace an event belongs to."""
+"""Which trace an event belongs to, and where a person sees it."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Mapping, Sequence
 
 from opentelemetry import trace
 
 from patchline_schemas import Envelope
+
+PLACE = "{trace_id}"
+"""Stands for a trace's id in the address of a UI."""
+ZIPKIN_API = "/api/v2/spans"
+ZIPKIN_DEFAULT = f"http://localhost:9411{ZIPKIN_API}"
 
 
 def trace_of(envelope: Envelope) -> str:
@@ -22,3 +29,18 @@ def trace_of(envelope: Envelope) -> str:
     if span.is_valid:
         return trace.format_trace_id(span.trace_id)
     return hashlib.sha256(envelope.id.encode()).hexdigest()[:32]
+
+
+def links_of(trace_ids: Sequence[str], address: str | None) -> list[str]:
+    """Where a UI shows each trace; nothing where no UI is known."""
+    return [address.replace(PLACE, trace_id) for trace_id in trace_ids] if address else []
+
+
+def zipkin_ui(environ: Mapping[str, str] | None = None) -> str | None:
+    """Where Zipkin shows a trace, if OpenTelemetry's variables send traces to it."""
+    environ = os.environ if environ is None else environ
+    exporters = environ.get("OTEL_TRACES_EXPORTER", "").lower().split(",")
+    if not {"zipkin", "zipkin_json"} & {name.strip() for name in exporters}:
+        return None
+    endpoint = environ.get("OTEL_EXPORTER_ZIPKIN_ENDPOINT") or ZIPKIN_DEFAULT
+    return f"{endpoint.removesuffix(ZIPKIN_API).rstrip('/')}/zipkin/traces/{PLACE}"

@@ -53,7 +53,16 @@ async def test_an_update_is_listed_by_state_and_shown_with_all_that_is_known(
     assert await gateway.get("/v1/updates", state="awaiting-approval") == {"items": [line], "next": None}
     assert (await gateway.get("/v1/updates", state="failed"))["items"] == []
     shown = await gateway.get(f"/v1/updates/{UPDATE}")
-    assert list(shown) == [*line, "held", "error", "superseded_by", "waves", "history", "traces"]
+    assert list(shown) == [
+        *line,
+        "held",
+        "error",
+        "superseded_by",
+        "waves",
+        "history",
+        "traces",
+        "trace_links",
+    ]
     assert shown["held"] == {
         "rule": "approval",
         "since": "2026-03-03T09:00:00Z",

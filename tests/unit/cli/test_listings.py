@@ -145,6 +145,7 @@ def test_show_prints_the_whole_contract_as_json(patchline: Any, api: Any) -> Non
         "waves": [WAVE],
         "history": [],
         "traces": [],
+        "trace_links": [],
     }
     api.answer(f"/v1/updates/{ID}", detail)
     assert patchline("update", "show", ID, "-o", "json").json == detail

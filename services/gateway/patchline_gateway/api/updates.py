@@ -16,6 +16,7 @@ from patchline_gateway.api.listing import After, Limit, everything, page
 from patchline_gateway.api.refusals import unknown_update
 from patchline_gateway.api.reports import REPORT_TYPES, read_report
 from patchline_gateway.api.waiting import wait_for
+from patchline_gateway.settings import Settings
 from patchline_gateway.shapes import (
     Decision,
     Explanation,
@@ -72,7 +73,7 @@ def routes(handle: ServiceHandle) -> APIRouter:
         view = await known(update_id)
         waves = await everything(handle, WaveView, of_update(update_id))
         history = await everything(handle, HistoryEntry, of_update(update_id))
-        return presentation.update_detail(view, waves, history)
+        return presentation.update_detail(view, waves, history, handle.setting(Settings).trace_address())
 
     @router.get("/updates/{update_id}/explain")
     async def explain_update(update_id: UpdateId) -> Explanation:
