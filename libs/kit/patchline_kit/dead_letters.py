@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from datetime import datetime
 
+from patchline_kit import tracing
 from patchline_kit.core import Core, body_of
 from patchline_kit.documents import Document
 from patchline_kit.records import LOCAL
@@ -91,6 +92,7 @@ class DeadLetters:
             subject=letter_id,
             time=now,
             causationid=event_id,
+            traceparent=tracing.current(),
         )
         record = encode(event, envelope)
         try:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
 from patchline_kit import tracing
@@ -137,19 +138,24 @@ class Handling:
         core = self._core
         core.measures.failed(call.name)
         core.unexpected.append((call.name, error))
-        core.log.error("%s failed", call.name, exc_info=error)
+        with trace.use_span(call.span):
+            core.log.error("%s failed", call.name, exc_info=error)
         return Attempt(unit, error)
 
     async def _ended(self, job: Job, attempt: Attempt, parked: Parked | None = None) -> bool:
         if attempt.error is None:
             self._dead_letters.succeeded()
             return True
+        with tracing.after(job.trigger.traceparent):
+            return await self._set_aside(job, attempt.unit, attempt.error, parked)
+
+    async def _set_aside(self, job: Job, unit: Unit, error: Exception, parked: Parked | None) -> bool:
         now = self._core.clock.now()
         attempts = (parked.attempts if parked else 0) + 1
         first_failed_at = parked.first_failed_at if parked else now
         decision = verdict(
             self._core.service.retry,
-            attempt.error,
+            error,
             attempts=attempts,
             first_failed_at=first_failed_at,
             now=now,
@@ -161,15 +167,15 @@ class Handling:
                 job.source,
                 what=job.name,
                 reason=decision.reason,
-                error=attempt.error,
+                error=error,
                 attempts=attempts,
                 event_id=envelope.id if envelope else None,
                 first_failed_at=first_failed_at,
             )
             return True
         self._core.measures.retried(job.name)
-        self._core.log.info("%s is parked until %s: %s", job.name, decision.at.isoformat(), attempt.error)
-        waits_for = _waits_for(attempt.error)
+        self._core.log.info("%s is parked until %s: %s", job.name, decision.at.isoformat(), error)
+        waits_for = _waits_for(error)
         await self._core.store.park(
             Parked(
                 lane=job.lane,
@@ -177,13 +183,13 @@ class Handling:
                 record=dump_source(job.source),
                 not_before=decision.at,
                 attempts=attempts,
-                reason=str(attempt.error) or type(attempt.error).__name__,
+                reason=str(error) or type(error).__name__,
                 first_failed_at=first_failed_at,
                 waits_for=None if waits_for is None else "/".join(waits_for),
             )
         )
         if waits_for is not None:
-            await self._unless_saved_meanwhile(attempt.unit, waits_for)
+            await self._unless_saved_meanwhile(unit, waits_for)
         self.on_parked()
         return False
 

@@ -77,7 +77,7 @@ class JsonLines(logging.Formatter):
 
 
 class ShortLines(logging.Formatter):
-    """A line for a person; of an exception only what it says and where, no traceback."""
+    """A line for a person, with its trace; of an exception only what it says and where, no traceback."""
 
     def __init__(self, redact: Redactor) -> None:
         super().__init__()
@@ -93,6 +93,9 @@ class ShortLines(logging.Formatter):
             where = traceback.extract_tb(error.__traceback__)[-1:] if error.__traceback__ else []
             text += f": {type(error).__name__}: {error}"
             text += "".join(f" ({Path(frame.filename).name}:{frame.lineno})" for frame in where)
+        context = trace.get_current_span().get_span_context()
+        if context.is_valid:
+            text += f" [trace {context.trace_id:032x}]"
         return self._redact(text)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import Token
 from datetime import datetime, timedelta
 from functools import cache
@@ -307,6 +309,17 @@ def take_up(document: Document, header: str | None = None, saved_at: datetime | 
         span.take_up(document, header, saved_at)
 
 
+@contextmanager
+def after(header: str | None) -> Iterator[None]:
+    """What is said and emitted in this block belongs to the trace of the span in ``header``, if any."""
+    context = parse(header)
+    if context is None:
+        yield
+        return
+    with trace.use_span(NonRecordingSpan(context)):
+        yield
+
+
 def called(name: str) -> None:
     """Name the running step for what it turned out to do."""
     trace.get_current_span().update_name(name)
@@ -332,6 +345,12 @@ def emitted(event: Event) -> None:
 def traceparent(span: Span) -> str:
     """The W3C header that makes another span this one's child."""
     return span.header() if isinstance(span, Step) else header_of(span.get_span_context())
+
+
+def current() -> str | None:
+    """The W3C header of the running step; None where none runs."""
+    context = trace.get_current_span().get_span_context()
+    return header_of(context) if context.is_valid else None
 
 
 @cache
