@@ -33,6 +33,12 @@ test: install ## every test but the long forms; those on the native servers too 
 test-long: install ## the long forms of tests
 	infra/with-native $(PYTEST) -m long --timeout 1800
 
+wheels: install ## fetch what the images are made from, to build and run them without network
+	PYTHON=$(BIN)/python infra/docker/fetch-wheels
+
+test-compose: install ## docker-compose.yml with containers, without network (Debian, root)
+	infra/docker/test-compose
+
 chaos: install ## updates while everything is killed, frozen and cut off (SEED=7 UPDATES=300)
 	PYTHONPATH=tests/support $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) --updates $(or $(UPDATES),300)
 
@@ -47,17 +53,20 @@ types: install ## mypy --strict on what we own
 	$(BIN)/mypy $(OWN)
 
 schemas: install ## write the catalog of events into schemas/exported
-	$(BIN)/python -m patchline_kit.catalog write schemas/exported
+	$(BIN)/python -m patchline_kit.catalog write schemas
 
-schemas-check: install ## fail where the exported catalog is not what the code says
-	$(BIN)/python -m patchline_kit.catalog check schemas/exported
-	$(BIN)/python -m patchline_kit.event_pages check docs/events.md
+schemas-release: install ## keep the exported catalog as a version that consumers are built on
+	$(BIN)/python -m patchline_kit.catalog release schemas
 
-docs: install ## write docs/events.md from the code and check every link
-	$(BIN)/python -m patchline_kit.event_pages write docs/events.md
+schemas-check: install ## fail where the catalog is not what the code says, or not what a consumer can read
+	$(BIN)/python -m patchline_kit.catalog check schemas
+	$(BIN)/python -m patchline_kit.event_pages check docs
+
+docs: install ## write the pages of all events from the code and check every link
+	$(BIN)/python -m patchline_kit.event_pages write docs
 	$(PYTEST) -q tests/unit/docs/test_links.py
 
 clean: ## remove .venv and all that was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo
 
-.PHONY: help install demo test test-long chaos bench lint types schemas schemas-check docs clean
+.PHONY: help install demo test test-long wheels test-compose chaos bench lint types schemas schemas-release schemas-check docs clean
