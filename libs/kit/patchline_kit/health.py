@@ -24,6 +24,8 @@ from patchline_kit.transport.port import Lag, TransportError
 
 ROOM_BYTES = 64 << 20
 """With less free disk under the state folder the process is not ready."""
+MEASURE_SECONDS = 5.0
+"""How often lag is looked at where figures are pushed."""
 
 
 class Watched(Protocol):
@@ -60,8 +62,8 @@ def report(services: Mapping[str, Watched], folder: Path) -> dict[str, Any]:
     }
 
 
-async def exposition(services: Mapping[str, Watched], telemetry: Telemetry) -> bytes:
-    """What /metrics says, in Prometheus' text format."""
+async def measure_lag(services: Mapping[str, Watched], telemetry: Telemetry) -> None:
+    """Bring the figures up to date that nobody is told of: how far each service is behind."""
     for name, service in services.items():
         try:
             lag = await service.lag()
@@ -69,6 +71,18 @@ async def exposition(services: Mapping[str, Watched], telemetry: Telemetry) -> b
             continue  # the last figure stays; /ready says what is wrong
         age = (datetime.now(UTC) - lag.oldest).total_seconds() if lag.oldest else 0.0
         telemetry.service(name).metrics.behind(lag.records, max(age, 0.0))
+
+
+async def keep_measuring(services: Mapping[str, Watched], telemetry: Telemetry) -> None:
+    """Do so for ever, for figures that are pushed: nobody asks for them."""
+    while True:
+        await measure_lag(services, telemetry)
+        await asyncio.sleep(MEASURE_SECONDS)
+
+
+async def exposition(services: Mapping[str, Watched], telemetry: Telemetry) -> bytes:
+    """What /metrics says, in Prometheus' text format."""
+    await measure_lag(services, telemetry)
     return generate_latest(telemetry.registry)
 
 

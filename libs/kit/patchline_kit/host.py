@@ -15,7 +15,7 @@ from typing import Any
 from patchline_kit.clock import Clock, SystemClock
 from patchline_kit.folder import FolderLock, FolderTaken, name_of
 from patchline_kit.generations import ReadModel
-from patchline_kit.health import health_app, serve_health
+from patchline_kit.health import health_app, keep_measuring, serve_health
 from patchline_kit.installation import installation_of
 from patchline_kit.process import Process
 from patchline_kit.runtime import Runtime
@@ -180,6 +180,9 @@ class Host:
             else:
                 self.runtimes[service.name] = self._runtime(process, service, await store_of(service.name))
         await self._serve_health()
+        if self.telemetry.pushes_metrics:
+            measuring = asyncio.create_task(keep_measuring(self.runtimes, self.telemetry), name="figures")
+            self._exits.callback(measuring.cancel)
         async with asyncio.TaskGroup() as starting:
             for runtime in self.runtimes.values():
                 starting.create_task(runtime.start())
