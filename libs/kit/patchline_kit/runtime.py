@@ -37,6 +37,8 @@ from patchline_schemas.envelope import URGENT_SUFFIX
 
 GRACE_SECONDS = 10.0
 """How long running wakes, and what is on its way out, may take at stop."""
+LAST_WORDS_SECONDS = 1.0
+"""What the relay has at least, at stop, for what the last handlers emitted."""
 STORE_BACKOFF_SECONDS = 1.0
 """Pause before records come again that met a store without room."""
 
@@ -149,15 +151,16 @@ class Runtime:
 
     async def stop(self, *, grace: float = GRACE_SECONDS) -> None:
         """Finish what is in hand, within ``grace`` seconds; the rest is left as a crash would leave it."""
+        until = asyncio.get_running_loop().time() + grace
         self._stopping.set()
         await _cancel(self._companions)
-        if self._subscription is not None:
-            await self._subscription.stop()
+        leaving = [] if self._subscription is None else [self._subscription.stop()]
+        await asyncio.gather(self._wakers.stop(grace=grace), *leaving)
         await self._parking.stop()
-        await self._wakers.stop(grace=grace)
         await self._uptime.stop()
         await _cancel(self._looking_at_time)
-        await self._relay.stop(grace=grace)
+        left = until - asyncio.get_running_loop().time()
+        await self._relay.stop(grace=max(left, min(grace, LAST_WORDS_SECONDS)))
         await self._exits.aclose()
 
     async def kill(self) -> None:

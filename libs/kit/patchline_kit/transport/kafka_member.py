@@ -22,7 +22,7 @@ from faststream.kafka.message import FAKE_CONSUMER
 
 from patchline_kit.transport.kafka_clients import KafkaConnection, received
 from patchline_kit.transport.kafka_look import FirstRecords
-from patchline_kit.transport.port import BatchHandler, Lag, Received
+from patchline_kit.transport.port import BatchHandler, Lag, Received, TransportError
 from patchline_kit.transport.topics import is_urgent
 
 BATCH_RECORDS = 500
@@ -140,6 +140,8 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
                 }
                 oldest = in_hand or (await self._firsts.of(behind) if behind else [])
         except (KafkaError, IllegalStateError, TimeoutError, OSError) as error:
+            if isinstance(error, IllegalStateError) or set(partitions) != consumer.assignment():
+                raise TransportError("Kafka is moving partitions between members") from error
             raise self._connection.unreachable(error) from error
         return Lag(
             records=sum(end - position for position, end in behind.values()),
