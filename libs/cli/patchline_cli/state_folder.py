@@ -1,4 +1,4 @@
-"""The state folder, read without a running Patchline."""
+"""The state folder, and the store that belongs to it, read without a running Patchline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from patchline_cli.failures import wrong_use
+from patchline_cli import exit_codes
+from patchline_cli.failures import Failure, wrong_use
 
 if TYPE_CHECKING:
     from patchline_kit.store.port import Store
@@ -28,17 +29,34 @@ def state_folder(given: Path | None) -> Path:
 
 @asynccontextmanager
 async def store_of(service: str, folder: Path) -> AsyncIterator[Store]:
-    """A service's documents in the folder, to look at. Raises :class:`Failure` if there are none."""
-    from patchline_kit.store.sqlite import SqliteDatabase, SqliteStore  # noqa: PLC0415 - slow to import
+    """A service's documents, to look at: in the MongoDB that PATCHLINE_MONGO names, or else in the folder.
 
-    path = folder / "store.db"
-    if not path.is_file():
+    Raises :class:`Failure` if there are none or they cannot be reached.
+    """
+    from patchline_kit.folder import NAME_FILE  # noqa: PLC0415 - slow to import
+    from patchline_kit.installation import database_named_in  # noqa: PLC0415
+    from patchline_kit.settings import (  # noqa: PLC0415
+        ServiceSettings,
+        SettingsError,
+        load_settings,
+    )
+    from patchline_kit.store.opening import SQLITE_FILE, stores  # noqa: PLC0415
+    from patchline_kit.store.port import StoreError  # noqa: PLC0415
+
+    try:
+        settings = load_settings(ServiceSettings, dir=folder)
+    except SettingsError as error:
+        raise wrong_use("A setting is wrong.", details=str(error).splitlines()) from error
+    mongo = settings.mongo.get_secret_value() if settings.mongo else ""
+    path = folder / (NAME_FILE if mongo else SQLITE_FILE)
+    if not (mongo and database_named_in(mongo)) and not path.is_file():
         raise wrong_use(
             f"There is no Patchline in {folder}: {path} is missing.",
-            fix="Name its state folder with --dir or PATCHLINE_DIR.",
+            fix="Name its state folder with --dir or PATCHLINE_DIR, or its database in PATCHLINE_MONGO.",
         )
-    database = SqliteDatabase(path)
     try:
-        yield SqliteStore(database, service)
-    finally:
-        await database.close()
+        async with stores(settings, only_look=True) as open_store:
+            yield await open_store(service)
+    except StoreError as error:
+        text = str(error)
+        raise Failure(f"{text[:1].upper()}{text[1:]}.", exit_code=exit_codes.UNREACHABLE) from error
