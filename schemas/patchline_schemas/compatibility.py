@@ -8,12 +8,16 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 
+LOWER = frozenset({"minimum", "exclusiveMinimum", "minLength", "minItems"})
+UPPER = frozenset({"maximum", "exclusiveMaximum", "maxLength", "maxItems"})
+
 
 def breaks(old: Schema, new: Schema) -> list[str]:
     """Why a consumer of ``old`` could not read events of ``new``; empty if it can.
 
     It can read added fields (it ignores them) and stricter values. It cannot read a field that it
-    requires and that may now be absent, a type it does not know, or a value outside its enumeration.
+    requires and that may now be absent, a type or format it does not know, or a value outside its
+    enumeration or bounds.
     """
     return list(_Comparison(old.get("$defs", {}), new.get("$defs", {})).of(old, new))
 
@@ -42,6 +46,7 @@ class _Comparison:
             yield f"{self.where or 'the event'}: was {old['type']}, is {new.get('type', 'anything')}"
         else:
             yield from self._enumeration(old, new)
+            yield from self._bounds(old, new)
             yield from self._fields(old, new)
 
     def _alternatives(self, old: Schema, new: Schema) -> Iterator[str]:
@@ -55,6 +60,18 @@ class _Comparison:
         added = _values(new) - _values(old)
         if _values(old) and (added or not _values(new)):
             yield f"{self.where or 'the event'}: may now be {', '.join(sorted(added)) or 'anything'}"
+
+    def _bounds(self, old: Schema, new: Schema) -> Iterator[str]:
+        where = self.where or "the event"
+        for name in ("format", "pattern"):
+            if name in old and old[name] != new.get(name):
+                yield f"{where}: was in the {name} {old[name]}, is in {new.get(name, 'any')}"
+        for name, bound in old.items():
+            allowed = new.get(name)
+            if name in LOWER and (allowed is None or allowed < bound):
+                yield f"{where}: was at least {bound} ({name}), may now be less"
+            if name in UPPER and (allowed is None or allowed > bound):
+                yield f"{where}: was at most {bound} ({name}), may now be more"
 
     def _fields(self, old: Schema, new: Schema) -> Iterator[str]:
         for name in old.get("required", ()):

@@ -26,6 +26,7 @@ class Advisory(Value):
     id: str
     """For example ``CVE-2025-27516`` or ``GHSA-cpwx-vrp4-4pq7``."""
     aliases: tuple[str, ...] = ()
+    """Other ids of the same weakness."""
     severity: Severity | None = None
     """Null when nobody has scored it: unknown, not harmless."""
     affected: tuple[AffectedRange, ...] = ()
@@ -33,6 +34,7 @@ class Advisory(Value):
     exploited: bool | None = None
     """Whether it is known to be exploited; null when the feed does not say."""
     summary: str | None = None
+    """One line about it."""
 
 
 class UpdatePublished(Event, topic="feeds.update-published", urgent_lane=True):
@@ -41,14 +43,21 @@ class UpdatePublished(Event, topic="feeds.update-published", urgent_lane=True):
     update_id: str
     """Follows from component and version alone, not from the vendor."""
     vendor: str
+    """Who publishes the component, as the feed names it."""
     component: str
     """Package URL without version, in normal form: ``pkg:pypi/jinja2``."""
     version: str
+    """As the vendor writes it."""
     kind: Kind
+    """What the update is for."""
     released_at: UtcTime
+    """When the vendor released it."""
     advisories: tuple[Advisory, ...] = ()
+    """What it fixes; empty for nothing that is known."""
     notes_url: str | None = None
+    """Where the vendor's release notes are."""
     restart_required: bool = False
+    """Whether a target must be restarted for the version to be in effect."""
     emergency: bool = False
     """The publisher asks for the urgent lane."""
     published_by: str = "feed"
@@ -65,9 +74,13 @@ class AdvisoryPublished(Event, topic="feeds.advisory-published", urgent_lane=Tru
     """What a later publication added to a known update; merged by :mod:`patchline_schemas.advisories`."""
 
     update_id: str
+    """Names the update: it follows from component and version."""
     vendor: str
+    """Who publishes the component, as the feed names it."""
     component: str
+    """Package URL without version, in normal form: ``pkg:pypi/jinja2``."""
     version: str
+    """As the vendor writes it."""
     advisories: tuple[Advisory, ...]
     """Only the new and the changed ones, each whole."""
     kind: Kind | None = None
@@ -77,6 +90,7 @@ class AdvisoryPublished(Event, topic="feeds.advisory-published", urgent_lane=Tru
     restart_required: bool = False
     """Whether the publication says so; it cannot take that back."""
     emergency: bool = False
+    """Whether the publication asks for the urgent lane."""
 
     def key(self) -> str:
         return self.component
@@ -89,11 +103,17 @@ class UpdateRetracted(Event, topic="feeds.update-retracted"):
     """The vendor withdrew a version: what has not started must not start."""
 
     update_id: str
+    """Names the update: it follows from component and version."""
     vendor: str
+    """Who publishes the component, as the feed names it."""
     component: str
+    """Package URL without version, in normal form: ``pkg:pypi/jinja2``."""
     version: str
+    """The version that was withdrawn."""
     reason: str
+    """The vendor's words."""
     retracted_by: str = "feed"
+    """Who handed the retraction in."""
 
     def key(self) -> str:
         return self.component

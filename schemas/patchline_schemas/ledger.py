@@ -10,6 +10,7 @@ class ChainHead(Value):
     """The newest entry of a chain when it was sealed."""
 
     chain: str
+    """The chain's name."""
     sequence: int
     """Number of the entry, from 1."""
     hash: str
@@ -28,6 +29,7 @@ class LedgerSealed(Event, topic="ledger.sealed"):
     heads: tuple[ChainHead, ...]
     """At most 1,000."""
     sealed_at: UtcTime
+    """When the seal was made."""
 
     def key(self) -> str:
         return "ledger"
@@ -37,6 +39,7 @@ class PlaybackRequested(Event, topic="ledger.playback-requested"):
     """A service builds its read models anew and asked for all that the ledger holds."""
 
     playback_id: str
+    """Names this playback."""
     reader: str
     """Consumer group that the records are played back to, on ``ledger.played-back``."""
 
@@ -48,7 +51,9 @@ class PlaybackAdvanced(Event, topic="ledger.playback-advanced"):
     """Entries of the ledger were put on ``ledger.played-back`` for one reader."""
 
     playback_id: str
+    """That of ``ledger.playback-requested``."""
     reader: str
+    """Consumer group that the records are played back to."""
     entries_done: int
     """So far; the records are on their topic."""
     entries_total: int

@@ -28,11 +28,15 @@ class NoticeEvent(Event):
     notice_id: str
     """The same for every attempt, so a receiver can tell a repetition."""
     update_id: str
+    """Names the update: it follows from component and version."""
     wave_id: str | None = None
+    """Null when the notice is about the whole update."""
     group: str
+    """Name of the group in the fleet file."""
     contact: str
     """Without its secrets."""
     occasion: Occasion
+    """What the notice is about."""
 
     def key(self) -> str:
         return self.update_id
@@ -42,13 +46,17 @@ class NoticeSent(NoticeEvent, topic="notices.sent"):
     """A contact was told."""
 
     subject_line: str
+    """The notice's subject."""
     sent_at: UtcTime
+    """When the contact took it."""
 
 
 class NoticeFailed(NoticeEvent, topic="notices.failed"):
     """A contact could not be told after all attempts."""
 
     error: str
+    """What the contact's service said."""
     attempts: int
+    """How often it was tried."""
     required: bool
     """Whether the group's policy holds up the rollout for it."""

@@ -9,7 +9,9 @@ class PolicyProposed(Event, topic="policies.proposed"):
     """A patch to the fleet file that a person may apply."""
 
     update_id: str
+    """The update whose review led to it."""
     group: str
+    """The group whose policies it changes."""
     reason: str
     """A sentence."""
     evidence: tuple[str, ...]

@@ -1,7 +1,7 @@
 """The catalog of events: JSON Schemas, examples and one AsyncAPI document, for other languages.
 
 Who produces and who consumes an event is taken from the services' own declarations. Run as
-``python -m patchline_kit.catalog write|check FOLDER``.
+``python -m patchline_kit.catalog write|check|release SCHEMAS``, the folder of ``exported`` and ``released``.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import inspect
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from patchline_kit.catalog_releases import WAY_OUT, incompatibilities, release
 from patchline_kit.host import discover_services
 from patchline_kit.service import Service
 from patchline_schemas import Event, event_types
-from patchline_schemas.compatibility import breaks
 from patchline_schemas.dead_letters import DeadLettered
 from patchline_schemas.examples import examples
 
@@ -30,6 +31,7 @@ HEADERS: dict[str, str] = {
     "ce_time": "When it was published, RFC 3339 in UTC.",
     "ce_causationid": "Id of the event that this one follows from, if any.",
     "ce_traceparent": "W3C trace context, if any.",
+    "ce_onlyfor": "The one service that is to handle it: a replayed dead letter. Others pass over it.",
     "content-type": "application/json",
 }
 
@@ -135,21 +137,16 @@ def _text(document: object) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=False) + "\n"
 
 
-def write(folder: Path) -> list[str]:
-    """Write the catalog; the reasons why it was refused, none if it was written.
+def write(schemas: Path) -> list[str]:
+    """Write the catalog into ``exported``; the reasons why it was refused, none if it was written.
 
-    A schema that an existing consumer could not read is refused: give the event's class a higher
-    ``version``, which gives it a type of its own.
+    Refused is what a consumer built on one of the versions in ``released`` could not read.
     """
     texts = files(services())
-    problems = [
-        f"{path}: {reason}"
-        for path, text in texts.items()
-        if path.startswith("schemas/") and (folder / path).exists()
-        for reason in breaks(json.loads((folder / path).read_text()), json.loads(text))
-    ]
+    problems = incompatibilities(schemas / "released", texts)
     if problems:
-        return problems
+        return [*problems, WAY_OUT]
+    folder = schemas / "exported"
     for file in folder.rglob("*.json"):
         if str(file.relative_to(folder)) not in texts:
             file.unlink()
@@ -159,9 +156,21 @@ def write(folder: Path) -> list[str]:
     return []
 
 
-def drift(folder: Path) -> list[str]:
-    """Where the catalog in ``folder`` is not what the code says."""
+def check(schemas: Path) -> list[str]:
+    """What consumers of a released version could not read; where ``exported`` is not what the code says."""
     texts = files(services())
+    problems = incompatibilities(schemas / "released", texts)
+    stale = drift(schemas / "exported", texts)
+    return [
+        *problems,
+        *([WAY_OUT] if problems else []),
+        *stale,
+        *(["Run `make schemas` and look at the difference."] if stale else []),
+    ]
+
+
+def drift(folder: Path, texts: Mapping[str, str]) -> list[str]:
+    """Where the catalog in ``folder`` is not ``texts``."""
     there = {str(path.relative_to(folder)) for path in folder.rglob("*.json")}
     problems = [f"{path}: no event has it any more" for path in sorted(there - texts.keys())]
     for path, text in texts.items():
@@ -172,14 +181,22 @@ def drift(folder: Path) -> list[str]:
     return problems
 
 
+def keep_release(schemas: Path) -> list[str]:
+    """Keep the catalog as the installed version of the schemas; the reasons why that was refused."""
+    return check(schemas) or release(
+        schemas / "exported", schemas / "released", metadata.version("patchline-schemas")
+    )
+
+
+ACTIONS = {"write": write, "check": check, "release": keep_release}
+
+
 def main(arguments: list[str]) -> int:
-    """``write FOLDER`` or ``check FOLDER``; 0 when all is well, 1 with the problems on stderr."""
+    """``write|check|release SCHEMAS``; 0 when all is well, 1 with the problems on stderr."""
     action, folder = arguments
-    problems = write(Path(folder)) if action == "write" else drift(Path(folder))
+    problems = ACTIONS[action](Path(folder))
     for problem in problems:
         print(problem, file=sys.stderr)  # noqa: T201
-    if problems and action == "check":
-        print("Run `make schemas` and look at the difference.", file=sys.stderr)  # noqa: T201
     return 1 if problems else 0
 
 
