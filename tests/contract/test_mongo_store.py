@@ -2,15 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
-from store_contract import StoreContract
+from pymongo.errors import AutoReconnect
+from store_contract import NOON, StoreContract, event, save
 
 from patchline_kit.store.mongo import MongoAddress, MongoDatabase, MongoStore
+from patchline_kit.store.mongo_client import Database
+from patchline_kit.store.port import StoreError, VersionConflict
 
 pytestmark = pytest.mark.native
+
+
+@asynccontextmanager
+async def fresh_database(uri: str) -> AsyncIterator[MongoDatabase]:
+    """A database of its own on the native server, dropped afterwards."""
+    database = MongoDatabase(MongoAddress.of(f"{uri}/test-{uuid4().hex[:12]}"))
+    await database.start()
+    yield database
+    await database.drop()
+    await database.close()
+
+
+@dataclass
+class Lines:
+    """What becomes of the next bulk writes' connections, in turn: lost ``before`` or ``after`` the write."""
+
+    lost: list[str] = field(default_factory=list)
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+    """What somebody else does before the break is noticed."""
+
+
+class Breaking:
+    """A database, or a collection of it, whose connection breaks as ``lines`` say."""
+
+    def __init__(self, real: Any, lines: Lines) -> None:
+        self._real = real
+        self._lines = lines
+
+    def __getitem__(self, name: str) -> Any:
+        return Breaking(self._real[name], self._lines) if name.endswith(".documents") else self._real[name]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def bulk_write(self, requests: list[Any], *, ordered: bool) -> Any:
+        lost = self._lines.lost.pop(0) if self._lines.lost else None
+        result = None if lost == "before" else await self._real.bulk_write(requests, ordered=ordered)
+        if lost is None:
+            return result
+        if self._lines.meanwhile is not None:
+            await self._lines.meanwhile()
+        raise AutoReconnect("connection closed")
 
 
 class TestMongoStore(StoreContract):
@@ -18,11 +67,8 @@ class TestMongoStore(StoreContract):
 
     @pytest.fixture
     async def database(self, mongo_uri: str) -> AsyncIterator[MongoDatabase]:
-        database = MongoDatabase(MongoAddress.of(f"{mongo_uri}/test-{uuid4().hex[:12]}"))
-        await database.start()
-        yield database
-        await database.drop()
-        await database.close()
+        async with fresh_database(mongo_uri) as database:
+            yield database
 
     @pytest.fixture
     async def store(self, database: MongoDatabase) -> MongoStore:
@@ -37,3 +83,89 @@ class TestMongoStore(StoreContract):
         second = MongoDatabase(database.address)
         yield await second.store("one")
         await second.close()
+
+    async def test_saves_at_the_same_time_share_bulk_writes(self, store: MongoStore) -> None:
+        before = store.writer.bulks
+        await asyncio.gather(*(store.save(save(f"{number}")) for number in range(500)))
+        assert store.writer.bulks - before <= 2
+
+    async def test_what_does_not_fit_is_refused_by_name_and_those_beside_it_are_stored(
+        self, store: MongoStore
+    ) -> None:
+        saves = [save("small"), save("big", body=b"x" * 17_000_000), save("tiny")]
+        results = await store.save_all(saves)
+        assert [type(result).__name__ for result in results] == ["Saved", "ValueError", "Saved"]
+        assert "things/big and what it emits take 17,000,000 bytes" in str(results[1])
+        assert await store.count("things") == 2
+
+    async def test_indexes_are_made_at_the_start_and_again_without_harm(
+        self, store: MongoStore, database: MongoDatabase
+    ) -> None:
+        again = await database.store("one")
+        await again.save(save())
+        assert await store.load("things", "a") is not None
+
+
+class TestLostAnswers:
+    """A write is done once, though the connection breaks before or after it."""
+
+    @pytest.fixture
+    def lines(self) -> Lines:
+        return Lines()
+
+    @pytest.fixture
+    async def database(self, mongo_uri: str) -> AsyncIterator[MongoDatabase]:
+        async with fresh_database(mongo_uri) as database:
+            yield database
+
+    @pytest.fixture
+    async def twin(self, database: MongoDatabase) -> MongoStore:
+        return await database.store("one")
+
+    @pytest.fixture
+    async def store(self, database: MongoDatabase, lines: Lines) -> AsyncIterator[MongoStore]:
+        real = database.address.connect()
+        yield MongoStore(cast("Database", Breaking(real, lines)), database.address, "one")
+        real.client.close()
+
+    @pytest.mark.parametrize("lost", [["before"], ["after"], ["before", "after"], ["after", "after"]])
+    async def test_a_save_is_stored_once(self, store: MongoStore, lines: Lines, lost: list[str]) -> None:
+        lines.lost = [*lost]
+        saved = await store.save(save(handled="r", outgoing=(event("e"),)))
+        assert saved.version == 1
+        assert tuple(await store.pending()) == saved.pending
+        lines.lost = [*lost]
+        again = await store.save(save(version=1, handled="s", outgoing=(event("f"),)))
+        assert again.version == 2
+        assert again.earlier == (saved.pending[0].sequence,)
+        assert [entry.outgoing.id for entry in await store.pending()] == ["e", "f"]
+        lines.lost = [*lost]
+        await store.note("things", "a", 2, "t", NOON)
+        lines.lost = [*lost]
+        await store.clear([*saved.pending, *again.pending])
+        assert await store.pending() == []
+
+    async def test_a_save_that_another_has_built_on_is_known_as_stored(
+        self, store: MongoStore, twin: MongoStore, lines: Lines
+    ) -> None:
+        lines.lost = ["after"]
+        lines.meanwhile = lambda: twin.save(save(version=1, body=b"2"))
+        assert (await store.save(save(handled="r"))).version == 1
+        found = await store.load("things", "a")
+        assert found is not None and (found.version, found.body) == (2, b"2")
+
+    async def test_a_save_that_another_was_faster_with_is_a_conflict(
+        self, store: MongoStore, twin: MongoStore, lines: Lines
+    ) -> None:
+        lines.lost = ["before"]
+        lines.meanwhile = lambda: twin.save(save(body=b"theirs"))
+        with pytest.raises(VersionConflict):
+            await store.save(save(body=b"mine"))
+
+    async def test_a_connection_that_stays_away_is_said_and_later_writes_go_on(
+        self, store: MongoStore, lines: Lines
+    ) -> None:
+        lines.lost = ["before"] * 6
+        with pytest.raises(StoreError, match="did not succeed in 6 attempts"):
+            await store.save(save())
+        assert (await store.save(save())).version == 1

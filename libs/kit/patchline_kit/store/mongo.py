@@ -86,9 +86,8 @@ class MongoStore(MongoClaims, MongoLanes):
 
     async def save_all(self, saves: Sequence[Save]) -> Sequence[Saved | Exception]:
         """See :meth:`patchline_kit.store.port.Store.save_all`."""
-        writes = [self.writer.submit(SaveWrite(save, self._sequences)) for save in saves]
         results: list[Saved | Exception] = []
-        for result in await asyncio.gather(*writes, return_exceptions=True):
+        for result in await asyncio.gather(*map(self.save, saves), return_exceptions=True):
             if isinstance(result, BaseException) and not isinstance(result, Exception):
                 raise result
             results.append(result)

@@ -25,6 +25,8 @@ from patchline_kit.store.port import (
 Request = InsertOne[Any] | UpdateOne
 Verdict = Literal["done", "again"] | Exception
 
+MOST_BYTES: Final = 15 << 20
+"""Of a document with all that it emits; MongoDB's own limit is 16 MiB, with the names of fields."""
 TOKENS_KEPT: Final = 16
 """How many of its latest writes a document names: whether an unanswered one arrived is known for so long."""
 
@@ -58,6 +60,13 @@ class SaveWrite:
     """A :class:`patchline_kit.store.port.Save`."""
 
     def __init__(self, save: Save, sequences: Sequences) -> None:
+        """Raises :class:`ValueError` for what is larger than MongoDB stores."""
+        size = len(save.body or b"") + sum(len(outgoing.value) for outgoing in save.outgoing)
+        if size > MOST_BYTES:
+            raise ValueError(
+                f"{save.collection}/{save.id} and what it emits take {size:,} bytes; MongoDB stores up to"
+                f" {MOST_BYTES:,} together"
+            )
         self.save = save
         self.key = key_of(save.collection, save.id)
         self.needs_known = save.expected_version > 0 and bool(save.outgoing)
