@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
@@ -28,8 +29,15 @@ def test_every_service_of_the_house_has_a_container() -> None:
 @pytest.mark.parametrize("name", HOUSE_SERVICES)
 def test_a_service_is_built_from_the_one_dockerfile(name: str) -> None:
     build = OURS[name]["build"]
-    assert build == {"context": ".", "dockerfile": "infra/docker/Dockerfile", "args": {"SERVICE": name}}
-    assert (HOUSE / build["dockerfile"]).is_file()
+    assert (build["context"], build["dockerfile"]) == (".", "infra/docker/Dockerfile")
+    assert build["args"]["SERVICE"] == name
+
+
+@pytest.mark.parametrize("name", HOUSE_SERVICES)
+def test_an_image_shares_the_layer_of_what_its_service_needs(name: str) -> None:
+    project = tomllib.loads((HOUSE / "services" / name / "pyproject.toml").read_text())["project"]
+    needed = "fleet" if "patchline-fleet" in project["dependencies"] else "kit"
+    assert OURS[name]["build"]["args"].get("COMMON", "kit") == needed
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
