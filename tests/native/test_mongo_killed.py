@@ -67,9 +67,7 @@ class Writers:
 
 @pytest.mark.timeout(300)
 async def test_kill_nine_loses_no_acknowledged_write_and_the_store_goes_on(server: Server) -> None:
-    address = MongoAddress.of(
-        f"mongodb://{server.address}/killed?serverSelectionTimeoutMS=300&connectTimeoutMS=2000"
-    )
+    address = MongoAddress.of(f"mongodb://{server.address}/killed?serverSelectionTimeoutMS=2000")
     database = MongoDatabase(address)
     await database.start()
     store = await database.store("one")
