@@ -25,6 +25,8 @@ from patchline_kit.transport.port import Transport
 from patchline_kit.transport.topics import Topic
 from patchline_schemas.envelope import read_envelope
 
+pytestmark = pytest.mark.timeout(300)
+
 OWN_TOPIC = "patch-diary.page-written"
 FLEET = """\
 groups:
