@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from delivery import Crashing, Log
 from kafka_world import kafka_world
+from pydantic import SecretStr
 
 from patchline_kit import ManualClock
+from patchline_kit.settings import ServiceSettings
+from patchline_kit.store.mongo import MongoAddress, MongoDatabase
+from patchline_kit.store.opening import StoreOf, stores
 from patchline_kit.testing import BEGINNING
 from patchline_kit.transport.embedded import EmbeddedTransport
 from patchline_schemas.dead_letters import DeadLettered
@@ -35,6 +41,22 @@ async def log(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
         return
     async with kafka_world(TOPICS) as world:
         yield lambda: world.transport(member="one")
+
+
+OpenStores = Callable[[], AbstractAsyncContextManager[StoreOf]]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("mongo", marks=pytest.mark.native)])
+async def open_stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenStores]:
+    """Opens the same documents each time it is called, as another process does."""
+    if request.param == "sqlite":
+        yield lambda: stores(ServiceSettings(dir=tmp_path))
+        return
+    uri = f"{request.getfixturevalue('mongo_uri')}/test-{uuid4().hex[:12]}"
+    yield lambda: stores(ServiceSettings(dir=tmp_path, mongo=SecretStr(uri)))
+    database = MongoDatabase(MongoAddress.of(uri))
+    await database.drop()
+    await database.close()
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,11 +16,13 @@ from pydantic import Field
 
 from patchline_kit import Context, Document, Message, Service, SystemClock
 from patchline_kit.runtime import Runtime
-from patchline_kit.store.sqlite import SqliteDatabase, SqliteStore
+from patchline_kit.store.opening import StoreOf
 from patchline_kit.testing import Recording
 from patchline_kit.transport.embedded import EmbeddedTransport
 from patchline_schemas import Envelope, decode, encode
 from patchline_schemas.feeds import AdvisoryPublished, UpdatePublished
+
+OpenStores = Callable[[], AbstractAsyncContextManager[StoreOf]]
 
 DOCUMENTS = 12
 STEPS = 8
@@ -64,18 +68,19 @@ def stepping() -> Service:
 class Process:
     """A replica with connections of its own, as another process has them."""
 
-    def __init__(self, folder: Path) -> None:
+    runtime: Runtime
+
+    def __init__(self, folder: Path, open_stores: OpenStores) -> None:
         self.transport = Recording()
         self.transport.inner = EmbeddedTransport(folder / "log.db", grace=0.1)
-        self.database = SqliteDatabase(folder / "store.db")
-        self.runtime = Runtime(
-            stepping(),
-            transport=self.transport,
-            store=SqliteStore(self.database, "steps"),
-            clock=SystemClock(),
-        )
+        self._open_stores = open_stores
+        self._exits = AsyncExitStack()
 
     async def start(self) -> None:
+        store_of = await self._exits.enter_async_context(self._open_stores())
+        self.runtime = Runtime(
+            stepping(), transport=self.transport, store=await store_of("steps"), clock=SystemClock()
+        )
         await self.transport.start()
         await self.runtime.start()
 
@@ -83,15 +88,15 @@ class Process:
         self.transport.drop()
         await self.runtime.kill()
         await self.transport.stop()
-        await self.database.close()
+        await self._exits.aclose()
 
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_replicas_that_crash_at_random_keep_the_order_and_repeat_no_effect(
-    tmp_path: Path, seed: int
+    tmp_path: Path, open_stores: OpenStores, seed: int
 ) -> None:
     dice = random.Random(seed)
-    processes = [Process(tmp_path), Process(tmp_path)]
+    processes = [Process(tmp_path, open_stores), Process(tmp_path, open_stores)]
     for process in processes:
         await process.start()
     envelopes = [
@@ -106,11 +111,11 @@ async def test_replicas_that_crash_at_random_keep_the_order_and_repeat_no_effect
         await processes[1].runtime.handle.changed(Sum, "all", timeout=dice.uniform(0.01, 0.15))
         victim = dice.randrange(2)
         await processes[victim].kill()
-        processes[victim] = Process(tmp_path)
+        processes[victim] = Process(tmp_path, open_stores)
         await processes[victim].start()
 
     handle = processes[0].runtime.handle
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(90):
         while (total := await handle.read(Sum, "all")) is None or len(total.heard) < DOCUMENTS * STEPS:
             await handle.changed(Sum, "all", timeout=0.2)
         while any([await open_ends(process) for process in processes]):
