@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from driver_worlds import IDNA, LIMIT, NEW, OLD, SIX, World, broken_rules, build_environment, make_world
 
-from patchline_fleet.driver import Applied, DriverError, Fenced, TimedOut, Unreachable
+from patchline_fleet.driver import Applied, DriverError, Fenced, TimedOut, TooLate, Unreachable
 from patchline_schemas.fleet import Target
 
 
@@ -39,6 +39,7 @@ async def apply(
     scope: str = "",
     restart: bool = False,
     timeout: timedelta = LIMIT,
+    begin_within: timedelta | None = None,
 ) -> Applied:
     return await world.driver.apply(
         target,
@@ -48,6 +49,7 @@ async def apply(
         fence=fence,
         timeout=timeout,
         scope=scope,
+        begin_within=begin_within,
     )
 
 
@@ -108,6 +110,26 @@ async def test_a_version_that_does_not_exist_is_told_and_changes_nothing(
         await apply(world, target, version="99")
     assert await versions(world, target) == OLD
     assert (await apply(world, target)).after == NEW[IDNA]
+    assert broken_rules(world.log(target)) == []
+
+
+async def test_nothing_is_begun_after_its_time(world: World) -> None:
+    target = world.target()
+    with pytest.raises(TooLate):
+        await apply(world, target, begin_within=timedelta(0))
+    assert await versions(world, target) == OLD
+    assert world.log(target) == []
+    assert (await apply(world, target, begin_within=LIMIT)).after == NEW[IDNA]
+    assert (await apply(world, target, begin_within=timedelta(0))).already
+
+
+async def test_what_was_cut_off_is_carried_on_after_its_time_and_nothing_else(world: World) -> None:
+    target = world.target()
+    with pytest.raises(TimedOut):
+        await apply(world, world.hanging(target), timeout=timedelta(seconds=2), restart=True)
+    with pytest.raises(TooLate):
+        await apply(world, target, SIX, fence=2, begin_within=timedelta(0))
+    assert (await apply(world, target, fence=2, begin_within=timedelta(0))).after == NEW[IDNA]
     assert broken_rules(world.log(target)) == []
 
 

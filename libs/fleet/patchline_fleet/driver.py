@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
-from patchline_fleet.errors import Busy, DriverError, Fenced, NotEnoughSpace, TimedOut, Unreachable
+from patchline_fleet.errors import Busy, DriverError, Fenced, NotEnoughSpace, TimedOut, TooLate, Unreachable
 from patchline_schemas.fleet import Check, InstalledPackage, Target
 from patchline_schemas.waves import CheckResult, PackageChange
 
@@ -31,6 +31,7 @@ __all__ = [
     "Rehearsal",
     "StageOutput",
     "TimedOut",
+    "TooLate",
     "Unreachable",
     "component_name",
 ]
@@ -118,8 +119,13 @@ class Driver(Protocol):
         fence: int,
         timeout: timedelta,
         scope: str = "",
+        begin_within: timedelta | None = None,
     ) -> Applied:
-        """Bring ``version`` into effect (restarting the program if ``restart``)."""
+        """Bring ``version`` into effect (restarting the program if ``restart``).
+
+        After ``begin_within`` of elapsed time from the call nothing is begun (:class:`TooLate`), however long
+        this process was stopped in between; this very change, cut off before, is carried on all the same.
+        """
 
     async def backup(self, target: Target, into: Path, *, timeout: timedelta) -> BackedUp:
         """Write the exact package set with hashes, configuration and data below the empty folder ``into``."""

@@ -19,6 +19,10 @@ class Fenced(DriverError):
     """A newer worker has touched the target since: this one must not."""
 
 
+class TooLate(DriverError):
+    """The time in which the change could begin is over: nothing was touched."""
+
+
 class NotEnoughSpace(DriverError):
     """No room on the target or where the backup goes."""
 
@@ -31,6 +35,7 @@ class Busy(DriverError):
 
 
 BY_NAME: dict[str, type[DriverError]] = {
-    kind.__name__: kind for kind in (DriverError, Unreachable, TimedOut, Fenced, NotEnoughSpace, Busy)
+    kind.__name__: kind
+    for kind in (DriverError, Unreachable, TimedOut, Fenced, TooLate, NotEnoughSpace, Busy)
 }
 """For an error that comes back from another process."""

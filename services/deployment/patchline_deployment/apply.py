@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from patchline_fleet.driver import Applied, Driver
+from patchline_fleet.driver import Applied, Driver, TooLate
 from patchline_fleet.installed import same_version
 from patchline_fleet.runs import TargetRun, end_of, is_stopped, run_checks, window_is_over
 from patchline_kit.context import Context
@@ -26,15 +26,20 @@ async def apply_update(target: Target, driver: Driver, run: TargetRun, ctx: Cont
             return ended
         run.touched_at = ctx.now
         await ctx.checkpoint()
-    applied = await driver.apply(
-        target,
-        order.component,
-        order.version,
-        restart=restarts(order, target),
-        fence=ctx.fence,
-        timeout=order.target_timeout,
-        scope=run.scope,
-    )
+    try:
+        applied = await driver.apply(
+            target,
+            order.component,
+            order.version,
+            restart=restarts(order, target),
+            fence=ctx.fence,
+            timeout=order.target_timeout,
+            scope=run.scope,
+            begin_within=None if order.window_ends_at is None else order.window_ends_at - ctx.now,
+        )
+    except TooLate:
+        run.touched_at = None
+        return _untouched(run, run.version_before, "The window ended before the target was touched.")
     return result_of(run, target, applied, carried_on=carried_on)
 
 

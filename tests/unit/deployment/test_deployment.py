@@ -8,7 +8,7 @@ from wave_doubles import JINJA, NEW, NOW, OLD, FakeDriver, order, register, reso
 from patchline_deployment.service import service
 from patchline_deployment.settings import Settings
 from patchline_fleet.archives import FolderArchives
-from patchline_fleet.driver import Busy, DriverError, NotEnoughSpace, Unreachable
+from patchline_fleet.driver import Busy, DriverError, NotEnoughSpace, TooLate, Unreachable
 from patchline_fleet.runs import TargetRun
 from patchline_kit.testing import ServiceHarness
 from patchline_schemas.fleet import TargetRemoved
@@ -102,6 +102,22 @@ async def test_a_wave_waits_until_its_targets_are_registered(tmp_path):
         await register(h, "wiki")
         await h.settle()
         assert len(h.published(WaveDeployed)) == 1
+
+
+async def test_what_the_window_s_end_catches_up_with_at_the_target_itself_is_left_for_another_wave(tmp_path):
+    driver = FakeDriver("wiki", "shop")
+    driver.fault["apply", "shop"] = TooLate("the time is over")
+    async with harness(driver, tmp_path) as h:
+        await register(h, "wiki", "shop")
+        ends_at = NOW + timedelta(days=3650)
+        await h.publish(await backed_up(driver, tmp_path, "wiki", "shop", window_ends_at=ends_at))
+        await h.settle()
+        (event,) = h.published(WaveDeployed)
+        assert [(r.target_id, r.outcome) for r in event.results] == [("wiki", "succeeded")]
+        assert [left.target_id for left in event.not_started] == ["shop"]
+        run = await h.document(TargetRun, f"{WAVE}/deploy/shop")
+        assert run.touched_at is None
+        assert "before the target was touched" in run.result.notes[0]
 
 
 async def test_a_missing_archive_refuses_the_wave_before_any_target_is_touched(tmp_path):

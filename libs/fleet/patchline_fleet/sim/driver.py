@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -78,13 +79,15 @@ class SimDriver:
         fence: int,
         timeout: timedelta,
         scope: str = "",
+        begin_within: timedelta | None = None,
     ) -> Applied:
         """Set the version, between a begin and an end in the apply log."""
+        deadline = None if begin_within is None else time.monotonic() + begin_within.total_seconds()
         scope = scope or f"apply {component}@{version}"
         change = Change(target.id, "apply", component, version, scope, fence)
         sim = settings_of(target)
         await self._packages(target, sim)
-        begun = await self._in(sim, lambda fleet: fleet.begin_unless_in_effect(change))
+        begun = await self._in(sim, lambda fleet: fleet.begin_unless_in_effect(change, deadline=deadline))
         if begun is None:
             return Applied(before=version, after=version, changes=(), already=True, notes=(NOTE,))
         before = await self._packages(target, sim)

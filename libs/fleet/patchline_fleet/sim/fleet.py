@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from patchline_fleet.errors import Fenced
+from patchline_fleet.errors import Fenced, TooLate
 
 FILE = "sim.db"
 BUSY_SECONDS = 30
@@ -94,10 +95,11 @@ class SimFleet:
                 self._put(target, first)
         return self._packages(target)
 
-    def begin_unless_in_effect(self, change: Change) -> Change | None:
+    def begin_unless_in_effect(self, change: Change, *, deadline: float | None = None) -> Change | None:
         """Append the begin, or raise :class:`Fenced`; None if the change was made already.
 
-        A change that was cut off before is noted as such first, and is never taken for one in effect.
+        A change that was cut off before is noted as such first, and is never taken for one in effect. From
+        ``deadline`` on (of the monotonic clock) only that is begun again; else raises :class:`TooLate`.
         """
         begun = replace(change, run=uuid.uuid4().hex)
         with self._write():
@@ -106,9 +108,12 @@ class SimFleet:
             cut_off = last is not None and last.event == "begin"
             if not cut_off and self._in_effect(change, last):
                 return None
+            at = _now()
+            if deadline is not None and time.monotonic() >= deadline and not _carries_on(change, last):
+                raise TooLate(f"sim: the time in which {change.target} could be changed is over")
             if last is not None and cut_off:
-                self._db.execute(_INTERRUPT, (_now(), last.run))
-            self._append(begun, "begin", None, None)
+                self._db.execute(_INTERRUPT, (at, last.run))
+            self._append(begun, "begin", None, None, at=at)
         return begun
 
     def succeed(self, begun: Change, packages: Mapping[str, str]) -> None:
@@ -189,14 +194,20 @@ class SimFleet:
         )
 
     def _append(
-        self, change: Change, event: str, outcome: str | None, packages: Mapping[str, str] | None
+        self,
+        change: Change,
+        event: str,
+        outcome: str | None,
+        packages: Mapping[str, str] | None,
+        *,
+        at: str | None = None,
     ) -> None:
         self._db.execute(
             "INSERT INTO applies (target, at, event, run, operation, component, version, scope, fence,"
             " outcome, packages) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 change.target,
-                _now(),
+                at or _now(),
                 event,
                 change.run,
                 change.operation,
@@ -240,6 +251,16 @@ def _line(row: Sequence[Any]) -> LogLine:
         fence=fence,
         outcome=outcome,
         packages=json.loads(packages) if packages else {},
+    )
+
+
+def _carries_on(change: Change, last: LogLine | None) -> bool:
+    """Whether ``change`` is what was cut off."""
+    return (
+        last is not None
+        and last.event == "begin"
+        and (last.operation, last.component, last.version)
+        == (change.operation, change.component, change.version)
     )
 
 

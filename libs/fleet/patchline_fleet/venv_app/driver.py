@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -70,6 +71,7 @@ class VenvDriver:
         fence: int,
         timeout: timedelta,
         scope: str = "",
+        begin_within: timedelta | None = None,
     ) -> Applied:
         """Install the version with uv, ask the environment, restart the program."""
         order = _order(
@@ -80,6 +82,8 @@ class VenvDriver:
             fence=fence,
             scope=scope or f"apply {component}@{version}",
         )
+        if begin_within is not None:
+            order["begin_before"] = time.monotonic() + begin_within.total_seconds()
         answer = await self._work(
             target, "apply", timeout, f"the update of {target.id} to {component} {version}", **order
         )

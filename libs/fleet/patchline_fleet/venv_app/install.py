@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from patchline_fleet import supervised
-from patchline_fleet.errors import DriverError, NotEnoughSpace
+from patchline_fleet.errors import DriverError, NotEnoughSpace, TooLate
 from patchline_fleet.files import write_atomically
 from patchline_fleet.venv_app.applylog import ApplyLog
 from patchline_fleet.venv_app.environment import (
@@ -44,6 +45,8 @@ class Order:
     uv: str
     wait: float
     """Seconds to wait for the folder's lock."""
+    begin_before: float | None = None
+    """When it is too late to begin, by the machine's monotonic clock; null for never."""
 
     @property
     def component(self) -> str:
@@ -63,6 +66,7 @@ class Order:
             restart_timeout=job["restart_timeout"],
             uv=job["uv"],
             wait=job["wait"],
+            begin_before=job.get("begin_before"),
         )
 
 
@@ -87,6 +91,7 @@ def apply(job: dict[str, Any]) -> dict[str, Any]:
         if in_effect(environment, order) and not _unfinished(log, held, order):
             version = environment.versions[order.name]
             return {"before": version, "after": version, "changes": [], "already": True, "output": ""}
+        _must_not_be_late(order, log)
         journal = open_journal(held, environment, order.name, order.version)
         begun = log.begin("apply", order.component, order.version, fence=order.fence, scope=order.scope)
         try:
@@ -246,6 +251,18 @@ def room_for(place: Place, name: str, environment: Environment) -> None:
     if free < needed:
         raise NotEnoughSpace(
             f"{place.environment} has {free // 2**20} MiB free, the update needs up to {needed // 2**20} MiB"
+        )
+
+
+def _must_not_be_late(order: Order, log: ApplyLog) -> None:
+    """Raise :class:`TooLate` after the time in which to begin, unless this very change was cut off before."""
+    if order.begin_before is None or time.monotonic() < order.begin_before:
+        return
+    cut_off = log.unfinished()
+    this = ("apply", order.component, order.version)
+    if cut_off is None or (cut_off.operation, cut_off.component, cut_off.version) != this:
+        raise TooLate(
+            f"the time in which {order.place.folder} could be changed is over; it was left as it is"
         )
 
 
