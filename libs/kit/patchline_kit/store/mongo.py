@@ -54,8 +54,7 @@ class MongoStore(MongoClaims, MongoLanes):
         """Make the indexes that are missing. Raises :class:`StoreError`."""
         places = zip(self._collections, INDEXES.values(), strict=True)
         with self._address.explaining():
-            for place, indexes in places:
-                await place.create_indexes(list(indexes))
+            await asyncio.gather(*(place.create_indexes(list(indexes)) for place, indexes in places))
 
     async def now(self) -> datetime:
         """The server's time."""
