@@ -31,6 +31,7 @@ class StoreClock:
         self._machine = machine
         self._at = machine.now()
         self._since = machine.monotonic()
+        self._has_looked = False
 
     def now(self) -> datetime:
         """The store's time, in UTC."""
@@ -45,10 +46,17 @@ class StoreClock:
         await self._machine.sleep(seconds)
 
     async def look(self, store: TellsTime) -> None:
-        """Ask the store. Raises :class:`patchline_kit.store.port.StoreError`; then time goes on as before."""
+        """Ask the store. Raises :class:`patchline_kit.store.port.StoreError`; then time goes on as before.
+
+        An answer that took long tells little: it moves the time no further than it is sure of.
+        """
         asked = self._machine.monotonic()
-        at = await store.now()
-        self._at, self._since = at, (asked + self._machine.monotonic()) / 2
+        earliest = await store.now()
+        answered = self._machine.monotonic()
+        took = timedelta(seconds=answered - asked)
+        known = self.now() if self._has_looked else earliest + took / 2
+        self._at, self._since = min(max(known, earliest), earliest + took), answered
+        self._has_looked = True
 
     @property
     def trouble(self) -> str | None:

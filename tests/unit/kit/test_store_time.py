@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,11 +30,16 @@ class TimeOfStore:
     def __init__(self) -> None:
         self.time = NOON
         self.reachable = True
+        self.waits: list[Callable[[], None]] = []
+        """Called before an answer comes back: what happens meanwhile."""
 
     async def now(self) -> datetime:
         if not self.reachable:
             raise StoreError("the store is away")
-        return self.time
+        time = self.time
+        if self.waits:
+            self.waits.pop(0)()
+        return time
 
 
 class WrongClock(SystemClock):
@@ -92,6 +98,25 @@ async def test_without_an_answer_the_time_goes_on_from_the_look_before() -> None
     with pytest.raises(StoreError):
         await clock.look(store)
     assert clock.now() == NOON + SECOND
+
+
+async def test_an_answer_that_took_long_does_not_move_what_was_known_better() -> None:
+    machine = ManualClock(NOON)
+    clock, store = StoreClock(machine), TimeOfStore()
+    await clock.look(store)
+    store.waits.append(lambda: machine.advance(8 * SECOND))
+    await clock.look(store)
+    assert clock.now() == NOON + 8 * SECOND
+
+
+async def test_a_machine_that_slept_is_put_right_by_the_next_look() -> None:
+    machine = ManualClock(NOON)
+    clock, store = StoreClock(machine), TimeOfStore()
+    await clock.look(store)
+    store.time += HOUR  # the monotonic clock stood still
+    store.waits.append(lambda: machine.advance(SECOND))
+    await clock.look(store)
+    assert NOON + HOUR <= clock.now() <= NOON + HOUR + SECOND
 
 
 class Job(Document, collection="jobs"):
