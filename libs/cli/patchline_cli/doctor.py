@@ -44,6 +44,7 @@ def doctor(
         local_checks.python(),
         local_checks.uv(),
         local_checks.state_folder(folder),
+        local_checks.store(folder),
         local_checks.fleet_file(fleet),
         local_checks.traces(),
         *remote_checks.all_checks(session.client, asked_for=session.url_given),

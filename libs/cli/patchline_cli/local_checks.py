@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import shutil
@@ -58,6 +59,28 @@ def state_folder(folder: Path) -> Diagnosis:
     if free < NO_DISK:
         return fails("state-folder", room, "Make room: the services take nothing more.")
     return warns("state-folder", room, "Make room.") if free < LOW_DISK else passes("state-folder", room)
+
+
+def store(folder: Path) -> Diagnosis:
+    """Whether the MongoDB that the environment names answers and lets us in."""
+    if not os.environ.get("PATCHLINE_MONGO"):
+        return skips("store", "documents lie in SQLite (PATCHLINE_MONGO is not set).")
+    from patchline_kit.settings import (  # noqa: PLC0415 - slow to import, and seldom wanted
+        ServiceSettings,
+        SettingsError,
+        load_settings,
+    )
+    from patchline_kit.store.opening import look_at_mongo  # noqa: PLC0415
+    from patchline_kit.store.port import StoreError  # noqa: PLC0415
+
+    try:
+        where = asyncio.run(look_at_mongo(load_settings(ServiceSettings, dir=folder)))
+    except SettingsError as error:
+        return fails("store", f"{error}.", "Correct the setting.")
+    except StoreError as error:
+        what, _, fix = str(error).partition(": ")
+        return fails("store", f"{what}.", f"{fix[:1].upper()}{fix[1:]}.")
+    return passes("store", f"{where} answers.")
 
 
 def fleet_file(given: Path | None) -> Diagnosis:

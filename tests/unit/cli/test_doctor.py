@@ -98,6 +98,16 @@ def test_a_fleet_file_and_an_exporter_that_are_wrong_are_told(
     assert (found["fleet-file"], found["traces"], ended.code) == ("fail", "warn", 1)
 
 
+def test_a_mongodb_that_is_away_fails_and_its_password_stays_hidden(
+    patchline: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATCHLINE_MONGO", "mongodb://me:s3cret@127.0.0.1:1/db?serverSelectionTimeoutMS=100")
+    ended = patchline("doctor", "--dir", str(tmp_path), "-o", "json")
+    assert (results(ended)["store"], ended.code) == ("fail", 1)
+    assert "127.0.0.1:1, database db, does not answer" in ended.out
+    assert "s3cret" not in ended.out
+
+
 def test_a_state_folder_that_is_none_fails(patchline: Any, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()

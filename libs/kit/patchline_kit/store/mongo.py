@@ -17,6 +17,7 @@ from patchline_kit.store.mongo_known import Known, Sequences
 from patchline_kit.store.mongo_lanes import MongoLanes
 from patchline_kit.store.mongo_layout import (
     ALL,
+    FENCES,
     INDEXES,
     STORED,
     Row,
@@ -255,7 +256,7 @@ class MongoDatabase:
     async def start(self) -> None:
         """Connect. Raises :class:`StoreError` if nobody answers or it may not read."""
         with self.address.explaining():
-            await self._database.command("ping")
+            await self._database[FENCES].find_one()
 
     async def store(self, service: str, *, indexes: bool = True) -> MongoStore:
         """A service's documents; who only looks need not make ``indexes``. Raises :class:`StoreError`."""

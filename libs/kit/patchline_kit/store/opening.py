@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from patchline_kit.installation import installation_of
 from patchline_kit.settings import ServiceSettings, SettingsError
 from patchline_kit.store.port import Store
 from patchline_kit.store.sqlite import SqliteDatabase, SqliteStore
+
+if TYPE_CHECKING:
+    from patchline_kit.store.mongo import MongoDatabase
 
 StoreOf = Callable[[str], Awaitable[Store]]
 """Answers a service's documents."""
@@ -43,8 +47,35 @@ async def _sqlite(settings: ServiceSettings) -> AsyncIterator[StoreOf]:
         await database.close()
 
 
+async def look_at_mongo(settings: ServiceSettings) -> str:
+    """Connect to the MongoDB that the settings name and read once; where it is, without passwords.
+
+    Raises :class:`patchline_kit.store.port.StoreError`, and
+    :class:`patchline_kit.settings.SettingsError` if the address is none.
+    """
+    database = _database(settings)
+    try:
+        await database.start()
+        return f"MongoDB at {database.address}"
+    finally:
+        await database.close()
+
+
 @asynccontextmanager
 async def _mongo(settings: ServiceSettings, *, only_look: bool) -> AsyncIterator[StoreOf]:
+    database = _database(settings)
+
+    async def store_of(service: str) -> Store:
+        return await database.store(service, indexes=not only_look)
+
+    try:
+        await database.start()
+        yield store_of
+    finally:
+        await database.close()
+
+
+def _database(settings: ServiceSettings) -> MongoDatabase:
     from patchline_kit.store.mongo import (  # noqa: PLC0415 - slow to import, and seldom wanted
         MongoAddress,
         MongoDatabase,
@@ -61,13 +92,4 @@ async def _mongo(settings: ServiceSettings, *, only_look: bool) -> AsyncIterator
         )
     except ValueError as error:
         raise SettingsError(f"PATCHLINE_MONGO {error}") from None
-    database = MongoDatabase(address)
-
-    async def store_of(service: str) -> Store:
-        return await database.store(service, indexes=not only_look)
-
-    try:
-        await database.start()
-        yield store_of
-    finally:
-        await database.close()
+    return MongoDatabase(address)
