@@ -28,7 +28,7 @@ from patchline_kit.documents import Document, Message
 from patchline_kit.process import Process
 from patchline_kit.runtime import Runtime
 from patchline_kit.service import Service
-from patchline_kit.store.port import Parked
+from patchline_kit.store.port import Parked, Store
 from patchline_kit.store.sqlite import SqliteDatabase, SqliteStore
 from patchline_kit.transport.embedded import EmbeddedTransport
 from patchline_kit.transport.port import BatchHandler, Received, Subscription, Transport
@@ -160,7 +160,7 @@ class SystemHarness:
             runtime = Runtime(
                 service,
                 transport=self.transport,
-                store=SqliteStore(self._database, name),
+                store=await self.store_of(name),
                 clock=self.clock,
                 settings=self._settings.get(name),
                 resources={Process: process, **self._resources.get(name, {})},
@@ -169,6 +169,12 @@ class SystemHarness:
             runtime.core.activity = self._activity
             self.runtimes[name] = runtime
             await runtime.start()
+
+    async def store_of(self, service: str) -> Store:
+        """Opens a service's documents at each start; a subclass may keep them elsewhere."""
+        if self._database is None:
+            raise RuntimeError("use the harness as an async context manager")
+        return SqliteStore(self._database, service)
 
     async def stop(self) -> None:
         """Stop every service gracefully."""
