@@ -5,6 +5,7 @@ Run by ``make test-compose``; elsewhere there is no Docker to do it on.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -39,9 +40,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="module")
 def story(stack: Stack) -> str:
     """What the demo told, with the truth asked from the targets; it fails unless all is as it should be."""
-    return stack.in_container(
-        "demo-fleet", "python", "-m", "patchline_demo", "--dir", "/srv/fleet", "--url", "http://gateway:8470"
-    )
+    demo = ("python", "-m", "patchline_demo", "--dir", "/srv/fleet", "--url", "http://gateway:8470")
+    return stack.in_container("demo-fleet", *demo, "--patience", "900")
 
 
 def test_the_demos_updates_end_as_they_should(story: str) -> None:
@@ -89,6 +89,13 @@ def test_archives_are_on_the_shared_volume(stack: Stack, story: str) -> None:
     archives = stack.in_container("backup", *look)
     assert archives
     assert stack.in_container("deployment", *look) == archives
+
+
+def test_the_gateway_hands_out_reports_that_documentation_wrote(stack: Stack, story: str) -> None:
+    listed = stack.in_container("demo-fleet", "patchline", "updates", "-o", "jsonl").splitlines()
+    for update in map(json.loads, listed):
+        report = stack.in_container("demo-fleet", "patchline", "report", update["id"])
+        assert f"{update['id']}, round 1" in report
 
 
 def test_stopped_and_started_again_it_knows_what_it_knew(stack: Stack, story: str) -> None:

@@ -22,6 +22,7 @@ from patchline_demo.narrator import Narrator
 from patchline_demo.scenario import APPROVED_BY_HAND, WAYS, Fleet, Way
 
 PATIENCE_SECONDS = 240
+"""How long the updates may take by default; they take about 110 on two free cores."""
 MARK = ".patchline-demo"
 
 
@@ -49,7 +50,7 @@ def main() -> int:
                 cleanup.callback(patchline.stop)
             else:
                 fleet, patchline = _everything(folder, arguments, narrator, cleanup)
-            endings = _carry(patchline, fleet, narrator)
+            endings = _carry(patchline, fleet, narrator, arguments.patience)
             _summarise(console, patchline, endings)
     except DemoError as error:
         console.print(f"The demo stopped: {error}", markup=False, highlight=False)
@@ -71,6 +72,9 @@ def _arguments() -> argparse.Namespace:
         "--token",
         default=os.environ.get("PATCHLINE_TOKEN") or None,
         help="API token of that Patchline (env: PATCHLINE_TOKEN)",
+    )
+    parser.add_argument(
+        "--patience", type=int, metavar="SECONDS", default=PATIENCE_SECONDS, help="how long it may take"
     )
     return parser.parse_args()
 
@@ -94,12 +98,12 @@ def _everything(
     return fleet, patchline
 
 
-def _carry(patchline: Patchline, fleet: Fleet, narrator: Narrator) -> list[Ending]:
+def _carry(patchline: Patchline, fleet: Fleet, narrator: Narrator, patience: int) -> list[Ending]:
     """Publish the feed and follow the updates to their end."""
     patchline.wait_until_ready()
     narrator.say(f"Patchline is ready at {patchline.url}; publishing the vendors' feed")
     ids = _publish(patchline)
-    _follow(patchline, ids, narrator)
+    _follow(patchline, ids, narrator, seconds=patience)
     return [_ending(way, ids[way.component], patchline, fleet) for way in WAYS]
 
 
@@ -124,10 +128,10 @@ def _publish(patchline: Patchline) -> dict[str, str]:
     return {listed[item["update_id"]]: item["update_id"] for item in published}
 
 
-def _follow(patchline: Patchline, ids: Mapping[str, str], narrator: Narrator) -> None:
+def _follow(patchline: Patchline, ids: Mapping[str, str], narrator: Narrator, *, seconds: int) -> None:
     """Watch until every update is closed, approving the one that waits for a person."""
     approved = False
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         updates = {update_id: patchline.update(update_id) for update_id in ids.values()}
         narrator.show(updates)
@@ -151,7 +155,7 @@ def _follow(patchline: Patchline, ids: Mapping[str, str], narrator: Narrator) ->
         time.sleep(0.5)
     open_ones = [each for each in ids.values() if not (patchline.update(each) or {}).get("closed")]
     raise DemoError(
-        f"after {PATIENCE_SECONDS} s these are not closed:\n"
+        f"after {seconds} s these are not closed:\n"
         + "\n".join(patchline.run("explain", update_id, allowed=(0, 1)) for update_id in open_ones)
     )
 
