@@ -98,6 +98,17 @@ def test_the_gateway_hands_out_reports_that_documentation_wrote(stack: Stack, st
         assert f"{update['id']}, round 1" in report
 
 
+def test_people_are_told_in_files_that_outlive_the_container(stack: Stack, story: str) -> None:
+    folders = ("/srv/fleet/notices", "/var/lib/patchline/notices/calendar")
+    for folder in folders:
+        assert stack.in_container("communication", "find", folder, "-type", "f"), folder
+
+
+def test_no_service_met_an_error(stack: Stack, story: str) -> None:
+    lines = stack.compose("logs", "--no-color", *SERVICES).splitlines()
+    assert [line for line in lines if '"level": "error"' in line] == []
+
+
 def test_stopped_and_started_again_it_knows_what_it_knew(stack: Stack, story: str) -> None:
     stack.compose("stop", timeout=300)
     ended = {each.name: each.state["ExitCode"] for each in stack.containers() if each.name in SERVICES}
