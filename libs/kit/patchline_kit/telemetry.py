@@ -40,18 +40,22 @@ class ServiceTelemetry:
 class Telemetry:
     """A process's exporters and metrics. Make it once, at the composition root, from ``os.environ``.
 
-    ``processors`` are added to the exporters that the environment names. Raises
+    ``processors`` are added to the exporters that the environment names, ``sampler`` wins over it. Raises
     :class:`patchline_kit.settings.SettingsError` for an exporter that is not there.
     """
 
     def __init__(
-        self, environ: Mapping[str, str] | None = None, *, processors: tuple[SpanProcessor, ...] = ()
+        self,
+        environ: Mapping[str, str] | None = None,
+        *,
+        processors: tuple[SpanProcessor, ...] = (),
+        sampler: Sampler | None = None,
     ) -> None:
         environ = os.environ if environ is None else environ
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
         self._processors = (*span_processors(environ), *processors)
-        self._sampler = _sampler(environ) if self._processors else ALWAYS_OFF
+        self._sampler = sampler or (_sampler(environ) if self._processors else ALWAYS_OFF)
         self._providers: dict[str, TracerProvider] = {}
         self._push: MetricsPush | None = metrics_push(environ, self.registry)
 

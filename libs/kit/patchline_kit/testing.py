@@ -30,6 +30,7 @@ from patchline_kit.runtime import Runtime
 from patchline_kit.service import Service
 from patchline_kit.store.port import Parked, Store
 from patchline_kit.store.sqlite import SqliteDatabase, SqliteStore
+from patchline_kit.telemetry import Telemetry
 from patchline_kit.transport.embedded import EmbeddedTransport
 from patchline_kit.transport.port import BatchHandler, Received, Subscription, Transport
 from patchline_schemas import Envelope, Event, WireRecord, decode, encode
@@ -117,7 +118,7 @@ class SystemHarness:
     ``resources`` and ``settings`` are by service name. With a clock of its own (a :class:`ManualClock` at
     :data:`BEGINNING`) only :meth:`advance` moves time. An exception of a handler that is no outcome fails
     the test at the next :meth:`settle`, unless ``tolerate_errors``. ``transport`` makes another one than the
-    embedded log.
+    embedded log, ``telemetry`` shows the spans.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class SystemHarness:
         settings: Mapping[str, object] | None = None,
         tolerate_errors: bool = False,
         transport: Callable[[], Transport] | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.services = {service.name: service for service in services}
         self.clock: Clock = clock or ManualClock(BEGINNING)
@@ -140,6 +142,7 @@ class SystemHarness:
         self._settings = settings or {}
         self._tolerate_errors = tolerate_errors
         self._make_transport = transport or self._embedded
+        self._telemetry = telemetry or Telemetry({})
         self._activity = Activity()
         self._database: SqliteDatabase | None = None
 
@@ -165,6 +168,7 @@ class SystemHarness:
                 settings=self._settings.get(name),
                 resources={Process: process, **self._resources.get(name, {})},
                 sole_owner=True,
+                tracer=self._telemetry.tracer(name),
             )
             runtime.core.activity = self._activity
             self.runtimes[name] = runtime
