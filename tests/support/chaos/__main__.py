@@ -6,6 +6,7 @@ import argparse
 import logging
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +25,7 @@ def main() -> int:
     seed = random.SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
     for noisy in ("aiokafka", "kafka"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end, too
     folder = Path(tempfile.mkdtemp(prefix="patchline-chaos-"))
     print(f"seed {seed}, {given.updates} updates, in {folder}", flush=True)
     run = Run(folder, seed=seed, updates=given.updates, pace=given.pace, mongo=not given.sqlite)
