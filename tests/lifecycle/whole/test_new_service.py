@@ -10,7 +10,6 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from patchline_kit.transport.embedded import EmbeddedTransport
 from patchline_kit.transport.kafka import KafkaTransport
 from patchline_kit.transport.kafka_clients import KafkaConnection
 from patchline_kit.transport.port import Transport
-from patchline_kit.transport.topics import Topic
+from patchline_kit.transport.topics import KEEP, Topic
 from patchline_schemas.envelope import read_envelope
 
 pytestmark = pytest.mark.timeout(300)
@@ -144,7 +143,7 @@ def test_it_works_on_the_kafka_of_a_running_patchline(tmp_path: Path, kafka_boot
                 return KafkaTransport(
                     KafkaConnection.of(load_settings(ServiceSettings, kafka=kafka_bootstrap)),
                     prefix=prefix,
-                    topics={OWN_TOPIC: Topic(OWN_TOPIC, 1, timedelta(days=1))},
+                    topics={OWN_TOPIC: Topic(OWN_TOPIC, 1, KEEP)},
                 )
 
             assert published(log, at_least=1) == [{"about": wave, "what": "waves.verified"}]
