@@ -17,7 +17,7 @@ from patchline_kit.deadlines import Uptime
 from patchline_kit.documents import Document
 from patchline_kit.measures import Measures
 from patchline_kit.service import Service
-from patchline_kit.store.port import Save, Saved, Store, Stored
+from patchline_kit.store.port import Save, Saved, Store, Stored, StoreError
 from patchline_kit.turns import Turns
 
 D = TypeVar("D", bound=Document)
@@ -111,16 +111,32 @@ class Core:
         """The latest errors of handlers that are no outcome, with the step they ended."""
         self.broken: str | None = None
         """What part of the runtime itself has ended with an error; None while all is well."""
+        self.store_trouble: str | None = None
+        """Why nothing can be stored, since the last time that something was; None while all is well."""
 
     async def commit(self, save: Save) -> Saved:
         """Store, and tell the relay, the waker and whoever waits. Raises what the store raises."""
         return await self.commits.store(save)
 
     def _saved(self, save: Save, saved: Saved) -> None:
+        if self.store_trouble is not None:
+            self.store_works()
         for listener in self.on_saved:
             listener(save, saved)
         self.changes.notify(save.collection, save.id)
         self.activity.pulse()
+
+    def store_fails(self, what: str, error: StoreError) -> None:
+        """Say what cannot be done, once until the store works again: all parts meet the same trouble."""
+        self.log.log(logging.WARNING if self.store_trouble is None else logging.DEBUG, "%s: %s", what, error)
+        self.store_trouble = str(error)
+        self.activity.pulse()
+
+    def store_works(self) -> None:
+        """Something was stored."""
+        if self.store_trouble is not None:
+            self.store_trouble = None
+            self.log.info("documents can be stored again")
 
     def fail(self, part: str, error: BaseException | None) -> None:
         """Say that a part of the runtime has ended with an error that is not foreseen."""

@@ -41,7 +41,7 @@ class Onlooker:
             try:
                 await self._look()
             except StoreError as error:
-                self._core.log.warning("leases cannot be watched: %s", error)
+                self._core.store_fails("leases cannot be watched", error)
             except Exception as error:
                 self._core.fail("the onlooker", error)
                 raise

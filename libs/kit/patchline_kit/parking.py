@@ -54,7 +54,7 @@ class ParkingLot:
             except TooManyDeadLetters:
                 wait = LOOK_EVERY
             except StoreError as error:
-                self._core.log.warning("parked records wait: %s", error)
+                self._core.store_fails("parked records wait", error)
                 wait = LOOK_EVERY
             except Exception as error:
                 self._core.fail("the parking lot", error)

@@ -124,7 +124,6 @@ class Runtime:
         self._stopping = asyncio.Event()
         self._in_hand = 0
         self._batches: set[asyncio.Future[None]] = set()
-        self._store_trouble: str | None = None
         self.topics = (*topics_of(service), *([PLAYBACK] if playback else []))
 
     @property
@@ -211,7 +210,7 @@ class Runtime:
             for reason in (
                 self._core.broken,
                 self._dead_letters.stopped,
-                self._store_trouble,
+                self._core.store_trouble,
                 self._clock_trouble,
                 f"nothing goes out: {self._relay.failing}" if self._relay.behind else None,
                 None if assigned else "it reads no topic yet",
@@ -294,7 +293,7 @@ class Runtime:
             try:
                 await clock.look(self._core.store)
             except StoreError as error:
-                self._core.log.warning("the store's time is not known anew: %s", error)
+                self._core.store_fails("the store's time is not known anew", error)
             except Exception as error:
                 self._core.fail("the look at the store's time", error)
                 raise
@@ -331,14 +330,11 @@ class Runtime:
         try:
             await batch
         except StoreError as error:
-            if self._store_trouble is None:
-                self._core.log.warning("%s takes no records: %s", self.service.name, error)
-            self._store_trouble = str(error)
-            self._core.activity.pulse()
+            self._core.store_fails("no records are taken", error)
             await asyncio.sleep(STORE_BACKOFF_SECONDS)
             raise
         else:
-            self._store_trouble = None
+            self._core.store_works()
         finally:
             self._batches.discard(batch)
             self._in_hand -= len(records)

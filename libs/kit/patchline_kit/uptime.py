@@ -97,7 +97,7 @@ class UptimeKeeper:
                 await self._note(suspended=slept > OUTAGE_FROM)
                 await self._prune()
             except StoreError as error:
-                self._core.log.warning("the service cannot note that it lives: %s", error)
+                self._core.store_fails("the service cannot note that it lives", error)
             except Exception as error:
                 self._core.fail("the uptime keeper", error)
                 raise
@@ -130,6 +130,7 @@ class UptimeKeeper:
                 )
             except VersionConflict:
                 continue
+            self._core.store_works()
             self._core.uptime.outages = alive.outages
             return
 

@@ -124,7 +124,7 @@ class Wakers:
             try:
                 wait = await self._claim_due()
             except StoreError as error:
-                self._core.log.warning("documents that are due wait: %s", error)
+                self._core.store_fails("documents that are due wait", error)
                 wait = STORE_BACKOFF
             except Exception as error:
                 self._core.fail("the waker", error)
@@ -198,7 +198,7 @@ class Wakers:
             try:
                 alive = await core.store.beat(stored.collection, stored.id, claim.fence)
             except StoreError as error:
-                core.log.warning("the lease of %s/%s could not beat: %s", stored.collection, stored.id, error)
+                core.store_fails(f"the lease of {stored.collection}/{stored.id} could not beat", error)
                 continue
             if not alive and not work.done():
                 work.cancel()
@@ -220,7 +220,7 @@ class Wakers:
         except Stale:
             await core.store.release(*key, claim.fence, done=True)
         except StoreError as error:
-            core.log.warning("%s %s will be woken again: %s", name, stored.id, error)
+            core.store_fails(f"{name} {stored.id} will be woken again", error)
             await self._patiently_release(claim, timedelta(seconds=STORE_BACKOFF))
         except Exception as error:
             await self._failed(claim, name, error)
@@ -304,7 +304,7 @@ class Wakers:
                     stored.collection, stored.id, claim.fence, retry_at=core.clock.now() + wait
                 )
             except StoreError as error:
-                core.log.warning("%s/%s cannot be given back: %s", stored.collection, stored.id, error)
+                core.store_fails(f"{stored.collection}/{stored.id} cannot be given back", error)
                 await asyncio.sleep(STORE_BACKOFF)
             else:
                 return
