@@ -356,9 +356,11 @@ def current() -> str | None:
 @cache
 def span_name(what: str) -> str:
     """``start WaveBackedUp`` as people say it: ``start waves.backed-up``."""
-    handler, _, kind = what.rpartition(" ")
+    handler, _, kind = what.partition(" ")
     topics = {event.__name__: event.TOPIC for event in event_types().values()}
     verb = handler.strip("_").replace("_", " ")
+    if not kind:
+        return verb
     if kind in topics:
         return f"{verb} {topics[kind]}"
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", kind).lower()
