@@ -53,7 +53,9 @@ class FakeDriver:
     async def precheck(self, target, component, version, *, timeout):
         await self._reach("precheck", target)
 
-    async def apply(self, target, component, version, *, restart, fence, timeout, scope="", begin_within=None):
+    async def apply(
+        self, target, component, version, *, restart, fence, timeout, scope="", begin_within=None
+    ):
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:

@@ -1,4 +1,4 @@
-"""No room under the state folder: no work is taken, ``/ready`` says so, the log stays short, and it goes on."""
+"""No room under the state folder: no work is taken, ``/ready`` says so, the log stays short, it goes on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ FLEET = """\
 groups:
   - {name: web, criticality: low, window: always, policies: {soak: PT0S}}
 targets:
-  - {id: web-1, group: web, driver: sim, path: sim, settings: {latency: PT1S, packages: "pkg:pypi/jinja2@3.1.2"}}
+  - id: web-1
+    group: web
+    driver: sim
+    path: sim
+    settings: {latency: PT1S, packages: "pkg:pypi/jinja2@3.1.2"}
 """
 ITEM = {
     "vendor": "somebody",
