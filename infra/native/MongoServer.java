@@ -32,8 +32,8 @@ import org.h2.mvstore.MVStoreException;
  * A MongoDB-compatible server that is durable at kill -9:  java -cp JARS MongoServer.java HOST PORT FILE
  *
  * What the server as published lacks: it writes in the background, about a second late; it reports a wire
- * version that today's drivers refuse; and it looks through a whole collection for every query that names more
- * than the key of a unique index.
+ * version that today's drivers refuse; its answers may show what a later request has changed; and it looks
+ * through a whole collection for every query that names more than the key of a unique index.
  */
 class MongoServer {
     /** The one file of this process; databases open collections before their constructors can be told of it. */
@@ -72,7 +72,8 @@ class MongoServer {
         @Override
         public synchronized Document handleMessage(MongoMessage message) {
             try {
-                return super.handleMessage(message);
+                // a copy: the answer is written out later, when the next request may be changing what it holds
+                return super.handleMessage(message).cloneDeeply();
             } finally {
                 if (getMvStore().hasUnsavedChanges()) {
                     commitOrDie();

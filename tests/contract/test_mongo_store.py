@@ -15,7 +15,7 @@ from store_contract import NOON, StoreContract, event, save
 
 from patchline_kit.store.mongo import MongoAddress, MongoDatabase, MongoStore
 from patchline_kit.store.mongo_client import Database
-from patchline_kit.store.port import StoreError, VersionConflict
+from patchline_kit.store.port import Saved, StoreError, VersionConflict
 
 pytestmark = pytest.mark.native
 
@@ -97,6 +97,35 @@ class TestMongoStore(StoreContract):
         assert [type(result).__name__ for result in results] == ["Saved", "ValueError", "Saved"]
         assert "things/big and what it emits take 17,000,000 bytes" in str(results[1])
         assert await store.count("things") == 2
+
+    async def test_a_woken_document_waits_for_room_in_its_outbox(self, store: MongoStore) -> None:
+        await store.save(save(wake_at=NOON))
+        (claim,) = await store.claim_due(["things"], NOON, "me", 1)
+
+        def checkpoint(version: int) -> Awaitable[Saved]:
+            page = event(f"e{version}")._replace(value=b"x" * 700_000)
+            return store.save(save(version=version, fence=claim.fence, outgoing=(page,)))
+
+        first, second = await checkpoint(1), await checkpoint(2)
+        third = asyncio.ensure_future(checkpoint(3))
+        by_a_record = await store.save(save("other", outgoing=(event("o"),)))
+        assert not third.done()
+        await store.clear([*first.pending, *second.pending])
+        assert (await third).version == 4
+        assert [entry.outgoing.id for entry in await store.pending()] == [
+            by_a_record.pending[0].outgoing.id,
+            "e3",
+        ]
+
+    async def test_what_another_process_sends_makes_room_too(
+        self, store: MongoStore, twin: MongoStore
+    ) -> None:
+        big = event("e")._replace(value=b"x" * 1_500_000)
+        await store.save(save(wake_at=NOON, outgoing=(big,)))
+        (claim,) = await store.claim_due(["things"], NOON, "me", 1)
+        waits = asyncio.ensure_future(store.save(save(version=1, fence=claim.fence, outgoing=(event("f"),))))
+        await twin.clear(await twin.pending())
+        assert (await waits).version == 2
 
     async def test_indexes_are_made_at_the_start_and_again_without_harm(
         self, store: MongoStore, database: MongoDatabase

@@ -26,6 +26,7 @@ from patchline_kit.store.mongo_layout import (
     to_pending,
     to_stored,
 )
+from patchline_kit.store.mongo_room import OutboxRoom
 from patchline_kit.store.mongo_saves import (
     ClearWrite,
     NoteWrite,
@@ -47,6 +48,7 @@ class MongoStore(MongoClaims, MongoLanes):
 
     def __init__(self, database: Database, address: MongoAddress, service: str) -> None:
         super().__init__(database, address, service)
+        self._room = OutboxRoom(self._documents, address, self._known)
         self._sequences = Sequences(tail=new_token())
         self._collections = (self._documents, self._inbox, self._parked, self._lanes)
         self.writer = MongoWriter(self._documents, address, self._known, self._inboxes, self._written)
@@ -81,7 +83,9 @@ class MongoStore(MongoClaims, MongoLanes):
 
     async def save(self, save: Save) -> Saved:
         """See :meth:`patchline_kit.store.port.Store.save`."""
-        saved: Saved = await self.writer.submit(SaveWrite(save, self._sequences))
+        write = SaveWrite(save, self._sequences)
+        await self._room.wait(save, write.key)
+        saved: Saved = await self.writer.submit(write)
         return saved
 
     async def save_all(self, saves: Sequence[Save]) -> Sequence[Saved | Exception]:
@@ -231,6 +235,7 @@ class MongoStore(MongoClaims, MongoLanes):
         for write in writes:
             if isinstance(write, ClearWrite):
                 self._known.cleared(write.key, write.sequences)
+                self._room.freed(write.key)
         if not saves:
             return
         for key in saves:

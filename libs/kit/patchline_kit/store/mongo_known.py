@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from patchline_kit.store.mongo_layout import Row
 
@@ -27,17 +27,22 @@ class Known:
     """As it lies there: negative for a deleted document, 0 for one that never was."""
     last: int = 0
     """The sequence of the newest entry that was ever put into its outbox."""
-    waiting: tuple[int, ...] = ()
-    """Sequences in its outbox, ascending."""
+    waiting: Mapping[int, int] = field(default_factory=dict)
+    """What is in its outbox: bytes by sequence, ascending."""
     inbox: int = 0
     """How many records its inbox holds."""
     spills: int = 0
     """How often entries have left its inbox."""
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much its outbox holds."""
+        return sum(self.waiting.values())
+
     @classmethod
     def of(cls, row: Row) -> Known:
         """From a document as it was read."""
-        waiting = tuple(entry["sequence"] for entry in row.get("outbox", ()))
+        waiting = {entry["sequence"]: entry["size"] for entry in row.get("outbox", ())}
         return cls(
             row["version"], row.get("sequence", 0), waiting, row.get("inbox_size", 0), row.get("spills", 0)
         )
@@ -62,7 +67,8 @@ class KnownDocuments:
         if old is not None and abs(old.version) > abs(known.version):
             return
         if old is not None and old.version == known.version:
-            known = replace(known, waiting=tuple(one for one in known.waiting if one in old.waiting))
+            both = {one: size for one, size in known.waiting.items() if one in old.waiting}
+            known = replace(known, waiting=both)
         self._known[key] = known
         self._known.move_to_end(key)
         while len(self._known) > REMEMBERED:
@@ -73,7 +79,8 @@ class KnownDocuments:
         known = self._known.get(key)
         if known is not None:
             gone = frozenset(sequences)
-            self._known[key] = replace(known, waiting=tuple(one for one in known.waiting if one not in gone))
+            left = {one: size for one, size in known.waiting.items() if one not in gone}
+            self._known[key] = replace(known, waiting=left)
 
     def forget(self, key: str) -> None:
         """What is known has turned out to be old."""

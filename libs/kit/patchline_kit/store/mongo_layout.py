@@ -58,7 +58,7 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
 }
 """What a store makes at its start, by collection."""
 
-BESIDE = dict.fromkeys(("version", "sequence", "outbox.sequence", "inbox_size", "spills"), 1)
+BESIDE = dict.fromkeys(("version", "sequence", "outbox.sequence", "outbox.size", "inbox_size", "spills"), 1)
 """What lies beside a document's body and its next save has to know."""
 STORED = BESIDE | dict.fromkeys(
     ("collection", "body", "traceparent", "cause_id", "wake_at", "wake_priority", "saved_at"), 1
@@ -108,11 +108,18 @@ def to_stored(row: Row) -> Stored:
     )
 
 
+def size_of(outgoing: Outgoing) -> int:
+    """About how many bytes it takes in an outbox."""
+    headers = sum(len(name) + len(raw) + 16 for name, raw in outgoing.headers)
+    return len(outgoing.value) + len(outgoing.key) + headers + 200
+
+
 def outbox_entry(pending: Pending) -> dict[str, Any]:
     """What lies in a document's outbox."""
     outgoing = pending.outgoing
     return {
         "sequence": pending.sequence,
+        "size": size_of(outgoing),
         "id": outgoing.id,
         "topic": outgoing.topic,
         "key": outgoing.key,

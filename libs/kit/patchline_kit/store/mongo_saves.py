@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Protocol
 from pymongo import InsertOne, UpdateOne
 
 from patchline_kit.store.mongo_known import Known, Sequences
-from patchline_kit.store.mongo_layout import ALL, BESIDE, Row, key_of, micros, outbox_entry
+from patchline_kit.store.mongo_layout import ALL, BESIDE, Row, key_of, micros, outbox_entry, size_of
 from patchline_kit.store.port import (
     EARLIER_SHOWN,
     AlreadyHandled,
@@ -110,7 +110,8 @@ class SaveWrite:
 
     def result(self) -> Saved:
         """See :class:`Write`."""
-        earlier = self._base.waiting[-EARLIER_SHOWN:][::-1] if self._base and self._pending else ()
+        waiting = tuple(self._base.waiting) if self._base and self._pending else ()
+        earlier = waiting[-EARLIER_SHOWN:][::-1]
         return Saved(self._version(), self._pending, earlier, self.released)
 
     def known(self) -> Known | None:
@@ -118,12 +119,12 @@ class SaveWrite:
         if self._base is None and self.save.expected_version > 0:
             return None
         base = self._base or Known(0)
-        mine = tuple(entry.sequence for entry in self._pending)
+        mine = {entry.sequence: size_of(entry.outgoing) for entry in self._pending}
         version = self._version() if self.save.body is not None else -self._version()
         return Known(
             version,
-            mine[-1] if mine else base.last,
-            base.waiting + mine,
+            self._pending[-1].sequence if self._pending else base.last,
+            {**base.waiting, **mine},
             base.inbox + (self.record_id is not None),
             base.spills,
         )
