@@ -1,34 +1,36 @@
-"""Runs the benchmarks and prints ratios. ``python -m tests.bench [service] [hops] [lifecycle]``."""
+"""Runs the benchmarks and prints ratios. ``python -m tests.bench [NAME...]``; without names all of them."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 
-from tests.bench import hops, kit_service, lifecycle
-from tests.bench.transports import kinds
+from tests.bench import embedded, hops, lifecycle, throughput
 
-BENCHES = ("service", "hops", "lifecycle")
+ANYWHERE: dict[str, Callable[[], None]] = {
+    "embedded": embedded.report,
+    "hops": hops.report,
+    "lifecycle": lifecycle.report,
+}
+ON_KAFKA: dict[str, Callable[[], None]] = {
+    "service": throughput.service,
+    "store": throughput.store,
+    "growth": throughput.growth,
+    "replicas": throughput.replicas,
+}
 
 
 def main(chosen: list[str]) -> None:
-    """Run ``chosen``, or all."""
-    chosen = chosen or list(BENCHES)
-    if "service" in chosen:
-        for kind in kinds():
-            kit, bare = kit_service.measure(kind)
-            print(
-                f"(a) one kit service on {kind}: {kit / bare:.2f} of a bare loop "
-                f"({kit:,.0f} against {bare:,.0f} events a second)"
-            )
-    if "hops" in chosen:
-        for kind in kinds():
-            kit, bare = hops.measure(kind)
-            print(
-                f"(b) one event through {hops.HOPS} idle services on {kind}: {kit / bare:.1f} times "
-                f"bare loops ({kit * 1000:.0f} ms against {bare * 1000:.0f} ms)"
-            )
-    if "lifecycle" in chosen:
-        lifecycle.report()
+    """Run ``chosen``, or all that can run here."""
+    known = ANYWHERE | ON_KAFKA
+    if unknown := [name for name in chosen if name not in known]:
+        raise SystemExit(f"no benchmark is called {unknown[0]!r}; there are {', '.join(known)}")
+    for name in chosen or known:
+        if name in ON_KAFKA and not os.environ.get("PATCHLINE_TEST_KAFKA"):
+            print(f"{name} needs Kafka: infra/with-native .venv/bin/python -m tests.bench {name}")
+            continue
+        known[name]()
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import count
+from typing import Any
 
-from patchline_kit.store.port import Beat, Claim, Parked, Pending, Save, Saved, Stored
+from patchline_kit.store.port import Beat, Claim, Parked, Pending, Save, Saved, Store, Stored
 
 
 class NothingStore:
@@ -116,8 +117,28 @@ class NothingStore:
     async def parked_waiting_for(self, document: str) -> int:
         return 0
 
+    async def wipe(self) -> None:
+        pass
+
     async def prune(self, before: datetime) -> int:
         return 0
 
     async def close(self) -> None:
         pass
+
+
+class OneByOne:
+    """A store that makes each save, and each clearing of what was sent, a write of its own."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def save_all(self, saves: Sequence[Save]) -> Sequence[Saved]:
+        return [await self._store.save(save) for save in saves]
+
+    async def clear(self, sent: Sequence[Pending]) -> None:
+        for entry in sent:
+            await self._store.clear([entry])

@@ -31,7 +31,17 @@ class Place:
         """A transport of its own for each member, as separate processes have."""
         if self.kafka is None:
             return EmbeddedTransport(self.folder / "log.db", topics=self.topics)
-        return KafkaTransport(KafkaConnection((self.kafka,)), prefix=self.prefix, topics=self.topics)
+        return kafka_transport(self.prefix, list(self.topics))
+
+
+def kafka_transport(prefix: str, topics: Sequence[str]) -> KafkaTransport:
+    """The kit's own transport on the Kafka that answers here."""
+    connection = KafkaConnection((os.environ["PATCHLINE_TEST_KAFKA"],))
+    return KafkaTransport(connection, prefix=prefix, topics=_declared(topics))
+
+
+def _declared(topics: Sequence[str]) -> dict[str, Topic]:
+    return {name: Topic(name, PARTITIONS, timedelta(days=1)) for name in topics}
 
 
 def kinds() -> list[str]:
@@ -42,7 +52,6 @@ def kinds() -> list[str]:
 @contextmanager
 def place(kind: str, topics: Sequence[str]) -> Iterator[Place]:
     """A fresh place with these topics."""
-    declared = {name: Topic(name, PARTITIONS, timedelta(days=1)) for name in topics}
     with TemporaryDirectory(prefix="patchline-bench-") as folder:
         kafka = os.environ["PATCHLINE_TEST_KAFKA"] if kind == "kafka" else None
-        yield Place(Path(folder), kafka, f"bench-{uuid.uuid4().hex[:8]}-", declared)
+        yield Place(Path(folder), kafka, f"bench-{uuid.uuid4().hex[:8]}-", _declared(topics))
