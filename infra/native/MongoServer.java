@@ -15,6 +15,10 @@ import de.bwaldvogel.mongo.backend.h2.H2Database;
 import de.bwaldvogel.mongo.bson.Document;
 import de.bwaldvogel.mongo.bson.MaxKey;
 import de.bwaldvogel.mongo.wire.message.MongoMessage;
+import java.io.File;
+import java.security.KeyStore;
+import java.security.PrivateKey;
+import java.security.cert.X509Certificate;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
@@ -29,7 +33,7 @@ import org.h2.mvstore.MVStore;
 import org.h2.mvstore.MVStoreException;
 
 /**
- * A MongoDB-compatible server that is durable at kill -9:  java -cp JARS MongoServer.java HOST PORT FILE
+ * A MongoDB-compatible server that is durable at kill -9:  java -cp JARS MongoServer.java HOST PORT FILE [KEYSTORE PASSWORD]
  *
  * What the server as published lacks: it writes in the background, about a second late; it reports a wire
  * version that today's drivers refuse; its answers may show what a later request has changed; and it looks
@@ -39,16 +43,26 @@ class MongoServer {
     /** The one file of this process; databases open collections before their constructors can be told of it. */
     private static MVStore store;
 
-    public static void main(String[] arguments) {
+    public static void main(String[] arguments) throws Exception {
         store = new MVStore.Builder().fileName(arguments[2]).autoCommitDisabled().open();
         store.setAutoCommitDelay(0);
         store.setRetentionTime(0);
         var backend = new DurableBackend(store);
         backend.version(new Version44());
         var server = new de.bwaldvogel.mongo.MongoServer(backend);
+        if (arguments.length > 3) {
+            speakTls(server, arguments[3], arguments[4].toCharArray());
+        }
         server.bind(arguments[0], Integer.parseInt(arguments[1]));
         Runtime.getRuntime().addShutdownHook(new Thread(server::shutdownNow));
         System.out.println("MongoServer answers at " + server.getLocalAddress());
+    }
+
+    private static void speakTls(de.bwaldvogel.mongo.MongoServer server, String file, char[] password)
+            throws Exception {
+        var keys = KeyStore.getInstance(new File(file), password);
+        var alias = keys.aliases().nextElement();
+        server.enableSsl((PrivateKey) keys.getKey(alias, password), null, (X509Certificate) keys.getCertificate(alias));
     }
 
     static class Version44 implements MongoVersion {

@@ -34,7 +34,7 @@ def secure_kafka(folder: Path) -> Iterator[SecureKafka]:
     if (shared / ".complete").exists():
         (state / "jars").symlink_to(shared.resolve())
     keystore, certificate = folder / "keystore.p12", folder / "ca.pem"
-    _make_certificate(keystore, certificate)
+    make_certificate(keystore, certificate)
     plain, controller, secure = (free_port("127.0.0.1") for _ in range(3))
     more = folder / "more.properties"
     more.write_text(
@@ -65,7 +65,8 @@ listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.pla
         subprocess.run([SCRIPT, "stop"], env=environment, capture_output=True, check=False)
 
 
-def _make_certificate(keystore: Path, certificate: Path) -> None:
+def make_certificate(keystore: Path, certificate: Path) -> None:
+    """A key for ``localhost`` into ``keystore``, under :data:`PASSWORD`, and its certificate as PEM."""
     keytool = shutil.which("keytool")
     assert keytool, "keytool, which every JDK has, makes the certificate"
     store = ["-keystore", str(keystore), "-storetype", "PKCS12", "-storepass", PASSWORD, "-alias", "kafka"]

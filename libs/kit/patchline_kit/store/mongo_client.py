@@ -117,6 +117,11 @@ class MongoAddress:
                 f" {self.database}, and if it knows none, set PATCHLINE_MONGO_USERNAME and"
                 f" PATCHLINE_MONGO_PASSWORD ({text})"
             )
+        if "CERTIFICATE_VERIFY_FAILED" in text:
+            return StoreError(
+                f"MongoDB at {self} shows a certificate that is not trusted here: name the CA that it follows"
+                f" from in PATCHLINE_MONGO_CA_FILE ({_first_cause(text)})"
+            )
         if isinstance(error, ConnectionFailure):
             return StoreError(
                 f"MongoDB at {self} does not answer: start it, or correct PATCHLINE_MONGO"
