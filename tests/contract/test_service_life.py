@@ -18,6 +18,7 @@ from patchline_kit.testing import ServiceHarness, SystemHarness
 from patchline_kit.transport.port import TransportError
 from patchline_schemas.feeds import AdvisoryPublished, UpdatePublished
 
+SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 
 
@@ -171,6 +172,51 @@ async def test_events_go_out_once_the_log_can_be_reached_again(
         await h.settle()
         assert [event.version for event in h.published(AdvisoryPublished)] == ["1", "2", "3"]
         assert failures > 3
+
+
+async def test_nothing_is_begun_while_nothing_goes_out(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service("timer", emits=[AdvisoryPublished])
+
+    @service.on(Poke)
+    async def poke(message: Poke, ctx: Context) -> None:
+        ctx.create(Timer(id=message.to, wake_at=ctx.now))
+
+    @service.wakes(Timer)
+    async def tick(timer: Timer, ctx: Context) -> None:
+        timer.ticks += 1
+        ctx.emit(advisory(timer.id))
+
+    async with ServiceHarness(service, tmp_path=tmp_path, clock=clock) as h:
+        await h.settle()
+        publish, reachable = h.transport.publish, asyncio.Event()
+
+        async def unreachable(records: object) -> None:
+            if not reachable.is_set():
+                raise TransportError("the log's disk is full")
+            await publish(records)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(h.transport, "publish", unreachable)
+        await h.deliver(Poke(to="first"))
+        while (await h.document(Timer, "first")).ticks == 0:  # type: ignore[union-attr]
+            await h.handle("timer").changed(Timer, "first", timeout=1)
+        while h.runtime.readiness().ready:
+            clock.advance(10 * SECOND)
+            await h.handle("timer").changed(Timer, "first", timeout=0.05)
+        assert h.runtime.readiness().reasons == ("nothing goes out: the log's disk is full",)
+        await h.deliver(Poke(to="second"))
+        clock.advance(5 * SECOND)
+        await h.handle("timer").changed(Timer, "second", timeout=0.5)
+        assert (await h.document(Timer, "second")).ticks == 0  # type: ignore[union-attr]
+
+        reachable.set()
+        while (await h.document(Timer, "second")).ticks == 0:  # type: ignore[union-attr]
+            clock.advance(5 * SECOND)
+            await h.handle("timer").changed(Timer, "second", timeout=0.05)
+        await h.settle()
+        assert [event.version for event in h.published(AdvisoryPublished)] == ["first", "second"]
+        assert h.runtime.readiness().ready
 
 
 # deadlines

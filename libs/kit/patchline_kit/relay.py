@@ -53,9 +53,8 @@ class Relay:
         self._slots = asyncio.Semaphore(SENDS_AT_ONCE)
         self._sends: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
-        self.failing: str | None = None
-        """Why nothing goes out, while that is so."""
-        self.failing_since: float | None = None
+        self._failures: dict[object, tuple[float, str]] = {}
+        """Acts that do not succeed: since when, by the monotonic clock, and why; the oldest comes first."""
 
     @property
     def backlog(self) -> int:
@@ -63,12 +62,15 @@ class Relay:
         return self._count + len(self._reload)
 
     @property
+    def failing(self) -> str | None:
+        """Why nothing goes out, while that is so."""
+        return next((why for _since, why in self._failures.values()), None)
+
+    @property
     def behind(self) -> bool:
-        """Whether the log has been out of reach for long."""
-        return (
-            self.failing_since is not None
-            and self._core.clock.monotonic() - self.failing_since >= BEHIND_SECONDS
-        )
+        """Whether the log, or the store, has been out of reach for long."""
+        since = next((since for since, _why in self._failures.values()), None)
+        return since is not None and self._core.clock.monotonic() - since >= BEHIND_SECONDS
 
     async def start(self) -> None:
         """Begin with what the last run left."""
@@ -251,21 +253,23 @@ class Relay:
     async def _patiently(self, act: Callable[[], Awaitable[None]]) -> None:
         """Act until it works: the log, or the store, comes back."""
         backoff = FIRST_BACKOFF
-        while True:
-            try:
-                await act()
-            except (TransportError, StoreError, TooManyDeadLetters) as error:
-                if self.failing is None:
-                    self._core.log.warning("nothing goes out: %s", error)
-                    self.failing_since = self._core.clock.monotonic()
-                self.failing = str(error)
-                await asyncio.sleep(backoff)
-                backoff = min(2 * backoff, LONGEST_BACKOFF)
-            else:
-                if self.failing is not None:
-                    self._core.log.info("events go out again")
-                self.failing = self.failing_since = None
-                return
+        this = object()
+        try:
+            while True:
+                try:
+                    await act()
+                except (TransportError, StoreError, TooManyDeadLetters) as error:
+                    if not self._failures:
+                        self._core.log.warning("nothing goes out: %s", error)
+                    since, _why = self._failures.get(this, (self._core.clock.monotonic(), ""))
+                    self._failures[this] = since, str(error)
+                    await asyncio.sleep(backoff)
+                    backoff = min(2 * backoff, LONGEST_BACKOFF)
+                else:
+                    break
+        finally:
+            if self._failures.pop(this, None) and not self._failures:
+                self._core.log.info("events go out again")
 
     async def _sweep_forever(self) -> None:
         while True:

@@ -110,7 +110,7 @@ class Runtime:
             owner=owner,
             alone=sole_owner,
             before_each=self._uptime.hear,
-            may_begin=lambda: self._clock_trouble is None,
+            may_begin=lambda: self._clock_trouble is None and not self._relay.behind,
         )
         self._handling.on_parked = self._parking.nudge
         self._handling.on_repeated = self._relay.reload
