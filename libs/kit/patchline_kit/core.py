@@ -19,6 +19,7 @@ from patchline_kit.measures import Measures
 from patchline_kit.service import Service
 from patchline_kit.store.port import Save, Saved, Store, Stored, StoreError
 from patchline_kit.turns import Turns
+from patchline_kit.urgency import plain
 
 D = TypeVar("D", bound=Document)
 R = TypeVar("R")
@@ -168,7 +169,7 @@ def to_document(kind: type[D], stored: Stored) -> D:
     document = kind.model_validate_json(stored.body)
     document.version = stored.version
     document.wake_at = stored.wake_at
-    document.wake_priority = stored.wake_priority
+    document.wake_priority = plain(stored.wake_priority)
     return document
 
 

@@ -33,7 +33,8 @@ class Document(BaseModel):
     wake_at: datetime | None = None
     """When the service's ``wakes`` handler is called with this document; null for never."""
     wake_priority: int = 0
-    """Of the documents that are due, the one with the highest number is woken first."""
+    """Of the documents that are due, the one with the highest number (below 500) is woken first; one that an
+    urgent event has made to wake goes before them all."""
 
     def __init_subclass__(
         cls,

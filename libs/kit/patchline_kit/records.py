@@ -13,7 +13,8 @@ from patchline_kit.outcomes import Poison
 from patchline_kit.service import Handler, Service
 from patchline_kit.store.port import Outgoing, Pending
 from patchline_kit.transport.port import Received
-from patchline_kit.unit import MESSAGE_HEADER, URGENT_HEADER, Trigger
+from patchline_kit.unit import MESSAGE_HEADER, Trigger
+from patchline_kit.urgency import is_urgent
 from patchline_schemas import EnvelopeError, Event, decode
 from patchline_schemas.envelope import URGENT_SUFFIX
 
@@ -122,7 +123,7 @@ def job_of_message(service: Service, pending: Pending) -> Job:
         id=pending.outgoing.id,
         inbox_id=pending.outgoing.id,
         cause_id=pending.cause_id,
-        urgent=URGENT_HEADER in headers,
+        urgent=is_urgent(pending.outgoing),
         traceparent=pending.traceparent,
     )
     return Job(

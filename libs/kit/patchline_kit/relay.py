@@ -1,8 +1,8 @@
 """From the outbox to the topics, and from document to document of one service.
 
 A document's entries go out in order, the next only after the one before is acknowledged; those of
-different documents go together. What a save emits is handed over in memory; the store is read only for
-what a crash or another replica left.
+different documents go together, urgent ones first. What a save emits is handed over in memory; the store is
+read only for what a crash or another replica left.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from patchline_kit.core import Core
 from patchline_kit.dead_letters import TooManyDeadLetters
 from patchline_kit.store.port import Pending, Save, Saved, StoreError
 from patchline_kit.transport.port import Transport, TransportError
+from patchline_kit.urgency import is_urgent
 from patchline_schemas import WireRecord
 
 DocumentKey = tuple[str, str]
@@ -43,6 +44,9 @@ class Relay:
         self._deliver = deliver
         self._queues: dict[DocumentKey, deque[Pending]] = {}
         self._ready: dict[DocumentKey, None] = {}
+        self._urgent_ready: dict[DocumentKey, None] = {}
+        self._urgent: set[DocumentKey] = set()
+        """Documents with something urgent to send, were it behind something routine."""
         self._busy: set[DocumentKey] = set()
         self._reload: set[DocumentKey] = set()
         self._uncleared: dict[DocumentKey, set[int]] = {}
@@ -50,7 +54,6 @@ class Relay:
         self._seen_once: set[int] = set()
         self._work = asyncio.Event()
         self._room = asyncio.Event()
-        self._slots = asyncio.Semaphore(SENDS_AT_ONCE)
         self._sends: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._failures: dict[object, tuple[float, str]] = {}
@@ -114,14 +117,12 @@ class Relay:
             self.reload(document)
         else:
             self._enqueue(document, saved.pending)
-        self._work.set()
 
     def reload(self, document: DocumentKey) -> None:
         """Send whatever the store still holds of a document."""
         self._reload.add(document)
         if document not in self._busy:
-            self._ready[document] = None
-        self._work.set()
+            self._make_ready(document)
 
     def _enqueue(self, document: DocumentKey, entries: Sequence[Pending]) -> None:
         uncleared = self._uncleared.setdefault(document, set())
@@ -131,36 +132,47 @@ class Relay:
                 uncleared.add(entry.sequence)
                 self._count += 1
                 queue.append(entry)
+                if is_urgent(entry.outgoing):
+                    self._urgent.add(document)
         if queue and document not in self._busy:
+            self._make_ready(document)
+
+    def _make_ready(self, document: DocumentKey) -> None:
+        if document in self._urgent:
+            self._ready.pop(document, None)
+            self._urgent_ready[document] = None
+        else:
             self._ready[document] = None
+        self._work.set()
 
     async def _send_forever(self) -> None:
         while True:
             await self._work.wait()
             self._work.clear()
-            while self._ready:
-                await self._slots.acquire()
-                batch = self._take()
-                if not batch:
-                    self._slots.release()
-                    break
+            while batch := self._take():
                 task = asyncio.create_task(self._send(batch))
                 self._sends.add(task)
                 task.add_done_callback(self._sent)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sends.discard(task)
-        self._slots.release()
+        self._work.set()
         if not task.cancelled() and task.exception() is not None:
             self._core.fail("the relay", task.exception())
 
     def _take(self) -> dict[DocumentKey, list[Pending]]:
-        """The next entries of ready documents, each document's only up to where it must wait."""
+        """The next entries of ready documents, each document's only up to where it must wait.
+
+        Those of urgent documents first and by themselves, and in one send more than there are for others.
+        """
+        ready = self._urgent_ready or self._ready
         batch: dict[DocumentKey, list[Pending]] = {}
         size = 0
-        while self._ready and size < ENTRIES_PER_SEND:
-            document = next(iter(self._ready))
-            del self._ready[document]
+        if len(self._sends) >= SENDS_AT_ONCE + bool(self._urgent_ready):
+            return batch
+        while ready and size < ENTRIES_PER_SEND:
+            document = next(iter(ready))
+            del ready[document]
             queue = self._queues.get(document)
             entries = _first_run(queue) if queue and document not in self._reload else []
             self._busy.add(document)
@@ -223,14 +235,14 @@ class Relay:
                 queue.popleft()
         self._busy.discard(document)
         if queue or document in self._reload:
-            self._ready[document] = None
-            self._work.set()
+            self._make_ready(document)
 
     def _forget_if_empty(self, document: DocumentKey) -> None:
         if not self._uncleared.get(document):
             self._uncleared.pop(document, None)
             if not self._queues.get(document):
                 self._queues.pop(document, None)
+                self._urgent.discard(document)
 
     async def _load(self, document: DocumentKey) -> None:
         """Merge what the store holds of a document into its queue; what is sent but not cleared stays out."""
@@ -246,6 +258,8 @@ class Relay:
         self._count += len(merged.keys() - uncleared)
         uncleared.update(merged)
         self._queues[document] = deque(merged[sequence] for sequence in sorted(merged))
+        if any(is_urgent(entry.outgoing) for entry in merged.values()):
+            self._urgent.add(document)
         self._free(document)
         self._forget_if_empty(document)
         self._core.activity.pulse()

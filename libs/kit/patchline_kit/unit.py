@@ -17,14 +17,14 @@ from patchline_kit.documents import Document, Message
 from patchline_kit.outcomes import Early, LeaseLost
 from patchline_kit.store.port import FenceLost, Outgoing, Save, Saved, VersionConflict
 from patchline_kit.transport.port import Received
+from patchline_kit.urgency import URGENT_HEADER, is_raised, raised
 from patchline_schemas import Envelope, Event, derived_id, encode
 
 D = TypeVar("D", bound=Document)
 R = TypeVar("R")
 
 MESSAGE_HEADER = "message"
-URGENT_HEADER = "urgent"
-"""Headers of a local message: its class, and that it follows from something urgent."""
+"""Header of a local message: its class."""
 
 
 class Trigger(NamedTuple):
@@ -61,6 +61,7 @@ class Unit:
         self._before: tuple[bytes, datetime | None, int] | None = None
         self._version = 0
         self._deleted = False
+        self._wakes_urgently = False
         self._outgoing: list[Outgoing] = []
         self._emitted: set[str] = set()
         self._sent: dict[tuple[str, str], int] = {}
@@ -104,6 +105,7 @@ class Unit:
         if stored is None:
             return None
         document = to_document(kind, stored)
+        self._wakes_urgently = stored.wake_at is not None and is_raised(stored.wake_priority)
         tracing.take_up(document, stored.traceparent, stored.saved_at)
         self.hold(document, stored.body)
         return document
@@ -209,7 +211,7 @@ class Unit:
         if self._trigger.kind != "wake" or self._document is None or self._key is None:
             raise TypeError("checkpoint belongs into a wakes handler")
         save = self._save(self._key, self._document, release=False)
-        if self._changed(save):
+        if self._changed(self._document, save):
             await self._commit(save)
             return
         if not await self._core.store.beat(*self._key, self.fence):
@@ -251,7 +253,7 @@ class Unit:
             return None
         woken = self._trigger.kind == "wake"
         save = self._save(self._key, self._document, release=woken)
-        return save if woken or self._changed(save) else None
+        return save if woken or self._changed(self._document, save) else None
 
     def stored(self, save: Save, saved: Saved) -> None:
         """Go on from what is in the store now."""
@@ -291,19 +293,20 @@ class Unit:
         self._key = key
         return key
 
-    def _changed(self, save: Save) -> bool:
-        now = (save.body, save.wake_at, save.wake_priority)
+    def _changed(self, document: Document, save: Save) -> bool:
+        now = (save.body, document.wake_at, document.wake_priority)
         return self._deleted or bool(self._outgoing) or now != self._before
 
     def _save(self, key: tuple[str, str], document: Document, *, release: bool) -> Save:
         trigger = self._trigger
+        urgent = document.wake_at is not None and (trigger.urgent or self._wakes_urgently)
         return Save(
             collection=key[0],
             id=key[1],
             expected_version=self._version,
             body=None if self._deleted else body_of(document),
             wake_at=document.wake_at,
-            wake_priority=document.wake_priority,
+            wake_priority=raised(document.wake_priority) if urgent else document.wake_priority,
             tags=document.tags(),
             handled=trigger.inbox_id,
             outgoing=tuple(self._outgoing),

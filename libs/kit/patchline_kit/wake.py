@@ -17,6 +17,7 @@ from patchline_kit.retry import delay
 from patchline_kit.service import Handler
 from patchline_kit.store.port import Claim, Save, Saved, Stored, StoreError, VersionConflict
 from patchline_kit.unit import Trigger, Unit, wake_id
+from patchline_kit.urgency import is_raised
 
 BEATS_PER_LEASE = 3
 LOOK_EVERY = 1.0
@@ -232,6 +233,7 @@ class Wakers:
         """Call the handler, again on the fresh document as often as somebody else has saved it meanwhile."""
         core = self._core
         stored: Stored | None = claim.stored
+        urgent = is_raised(claim.stored.wake_priority)
         for _ in range(CONFLICTS_AT_MOST):
             if stored is None:
                 core.log.info("%s %s was deleted while it was worked on", name, claim.stored.id)
@@ -247,6 +249,7 @@ class Wakers:
                         core.service.name, stored.collection, stored.id, stored.version, stored.saved_at
                     ),
                     cause_id=stored.cause_id,
+                    urgent=urgent,
                     fence=claim.fence,
                     traceparent=stored.traceparent,
                     caused_at=stored.saved_at,
@@ -260,6 +263,7 @@ class Wakers:
                 parent=stored.traceparent,
                 parent_at=stored.saved_at,
                 now=core.clock.now(),
+                urgent=urgent,
                 apart=kind.SHARED,
             ) as span:
                 try:
