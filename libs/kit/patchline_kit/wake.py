@@ -52,6 +52,8 @@ class Wakers:
         self._collections = tuple(self._handlers)
         self._alarm = Alarm(core.clock)
         self._running: dict[DocumentKey, asyncio.Task[None]] = {}
+        self.cut_off: tuple[str, ...] = ()
+        """After :meth:`stop`: documents (``collection/id``) whose work did not end in time."""
         self._loop: asyncio.Task[None] | None = None
         self._onlooker = Onlooker(core, owner=owner, on_freed=self._alarm.ring)
         self._stopping = False
@@ -86,6 +88,7 @@ class Wakers:
             await asyncio.gather(self._loop, return_exceptions=True)
         if self._running:
             await asyncio.wait(self._running.values(), timeout=grace)
+        self.cut_off = tuple("/".join(key) for key, task in self._running.items() if not task.done())
         await self._cancel()
         await self._onlooker.stop()
 
