@@ -94,25 +94,20 @@ class WholeHost(Host):
 
     async def close(self) -> None:
         """Stop, and say what goes on at the next start."""
-        at_work = [
-            what.removesuffix(" at work")
-            for name, runtime in self.runtimes.items()
-            for what in (f"{name}: {found}" for found in await runtime.unsettled())
-            if what.endswith(" at work")
-        ]
-        ran = bool(self.runtimes)
-        if ran:
+        runtimes = dict(self.runtimes)
+        if runtimes:
             grace = self.settings.grace.total_seconds()
             self._output.say(f"Stopping; what is in hand has {grace:g} s to end.")
         await super().close()
-        if ran and not at_work:
+        cut_off = [f"{name}: {what}" for name, runtime in runtimes.items() for what in runtime.cut_off]
+        if runtimes and not cut_off:
             self._output.say("Stopped; nothing was left running.")
-        if at_work:
-            self._output.say("Was at work on these when it was stopped; they go on at the next start:")
-            for what in at_work[:10]:
+        if cut_off:
+            self._output.say("These did not end in that time; they go on at the next start:")
+            for what in cut_off[:10]:
                 self._output.say(f"  {what}")
-            if len(at_work) > 10:
-                self._output.say(f"  and {len(at_work) - 10} more")
+            if len(cut_off) > 10:
+                self._output.say(f"  and {len(cut_off) - 10} more")
 
 
 def banner(settings: ServiceSettings, fleet: FleetFile | None, seconds: float) -> list[str]:

@@ -29,6 +29,7 @@ from patchline_kit.store.port import Store, StoreError
 from patchline_kit.store_time import LOOK_EVERY, StoreClock
 from patchline_kit.transport.port import Lag, Received, Subscription, Transport
 from patchline_kit.transport.topics import PLAYBACK
+from patchline_kit.transport.topics import is_urgent
 from patchline_kit.unit import Trigger
 from patchline_kit.uptime import UptimeKeeper
 from patchline_kit.wake import Wakers
@@ -198,6 +199,11 @@ class Runtime:
         return self._core.uptime.passed(instant, timedelta(0), self._core.clock.now())
 
     @property
+    def cut_off(self) -> tuple[str, ...]:
+        """After :meth:`stop`: documents whose work did not end in the grace time; it goes on elsewhere."""
+        return self._wakers.cut_off
+
+    @property
     def takes_records(self) -> bool:
         """False once too many dead letters in a row have stopped it."""
         return self._dead_letters.stopped is None
@@ -318,7 +324,8 @@ class Runtime:
             self._handle.fail(f"the companion {getattr(companion, '__name__', companion)}", error)
 
     async def _batch(self, records: Sequence[Received]) -> None:
-        await self._relay.room()
+        if not is_urgent(records[0].topic):
+            await self._relay.room()
         if self._dead_letters.stopped is not None:
             await self._stopping.wait()
             raise TooManyDeadLetters(self._dead_letters.stopped)
