@@ -73,7 +73,8 @@ class ZipkinByService(SpanExporter):
             result = self._exporter.export(spans)  # type: ignore[arg-type]  # it reads what is readable
         except RequestException as error:
             if not self._away:
-                log.warning("no traces reach Zipkin at %s: %s", self._exporter.endpoint, error)
+                why = type(error).__name__
+                log.warning("no traces reach Zipkin at %s (%s)", self._exporter.endpoint, why)
             self._away = True
             return SpanExportResult.FAILURE
         if self._away:

@@ -34,6 +34,9 @@ def test_a_json_line_carries_the_trace_and_what_was_added():
     with tracing.step(tracer, "step", now=datetime.now(UTC)):
         said = json.loads(JsonLines(Redactor()).format(line("planned", update_id="u-1")))
         assert said["trace_id"] == current_trace_id()
+        assert (
+            ShortLines(Redactor()).format(line("planned")).endswith(f" planned [trace {current_trace_id()}]")
+        )
     assert (said["level"], said["logger"], said["message"]) == ("info", "patchline.planning", "planned")
     assert said["update_id"] == "u-1"
     assert datetime.fromisoformat(said["time"]).tzinfo is not None
