@@ -28,8 +28,7 @@ from patchline_kit.service import Service
 from patchline_kit.store.port import Store, StoreError
 from patchline_kit.store_time import LOOK_EVERY, StoreClock
 from patchline_kit.transport.port import Lag, Received, Subscription, Transport
-from patchline_kit.transport.topics import PLAYBACK
-from patchline_kit.transport.topics import is_urgent
+from patchline_kit.transport.topics import PLAYBACK, is_urgent
 from patchline_kit.unit import Trigger
 from patchline_kit.uptime import UptimeKeeper
 from patchline_kit.wake import Wakers

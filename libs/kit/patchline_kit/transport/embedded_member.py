@@ -137,14 +137,9 @@ class EmbeddedSubscription:
             self._commit_in_background()
 
     def _next_batch(self) -> list[Received]:
-        """Urgent records first; then the routine ones, in the order in which they were appended."""
-        batch: list[Received] = []
-        for lane in (self._urgent, self._routine):
-            room = BATCH_RECORDS - len(batch)
-            behind = self._behind(lane)
-            if behind and room > 0:
-                batch += self._file.after(behind, limit=room, most_bytes=BATCH_BYTES)
-        return batch
+        """Urgent records if there are any, else routine ones, in the order in which they were appended."""
+        behind = self._behind(self._urgent) or self._behind(self._routine)
+        return self._file.after(behind, limit=BATCH_RECORDS, most_bytes=BATCH_BYTES)
 
     def _behind(self, topics: Sequence[str]) -> Mapping[str, int]:
         """This member's position in each of ``topics`` that has records after it."""

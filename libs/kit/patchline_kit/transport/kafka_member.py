@@ -10,7 +10,7 @@ import asyncio
 import heapq
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -166,12 +166,16 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._idle.clear()
         self._in_hand = list(records)  # from here on the lag counts them, whatever is awaited
         try:
-            self._in_hand = _in_order([*records, *await self._more_urgent()])
-            batch = [received(record, self._prefix) for record in self._in_hand]
-            if await self._handled(batch):
-                for record in self._in_hand:
+            urgent, routine = _lanes([*records, *await self._more_urgent()])
+            while urgent or routine:
+                part, rest = (urgent, routine) if urgent else (routine, [])
+                self._in_hand = [*part, *rest]
+                if not await self._handled([received(record, self._prefix) for record in part]):
+                    return
+                for record in part:
                     self._uncommitted[TopicPartition(record.topic, record.partition)] = record.offset + 1
                 self._commit_in_background()
+                urgent, routine = _lanes(await self._more_urgent())[0] if urgent else [], rest
         finally:
             self._in_hand = []
             self._idle.set()
@@ -256,18 +260,19 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
             await consumer.commit(ends)
 
 
-def _in_order(records: Iterable[ConsumerRecord]) -> list[ConsumerRecord]:
-    """Urgent records first; within each lane by the broker's time, and always in order within a partition."""
+def _lanes(records: Iterable[ConsumerRecord]) -> tuple[list[ConsumerRecord], list[ConsumerRecord]]:
+    """The urgent records and the others, by the broker's time, and always in order within a partition."""
     lanes: dict[bool, dict[tuple[str, int], list[ConsumerRecord]]] = {
         True: defaultdict(list),
         False: defaultdict(list),
     }
     for record in records:
         lanes[is_urgent(record.topic)][record.topic, record.partition].append(record)
-    ordered: list[ConsumerRecord] = []
-    for urgent in (True, False):
-        ordered += heapq.merge(*lanes[urgent].values(), key=lambda record: record.timestamp)
-    return ordered
+    return _merged(lanes[True]), _merged(lanes[False])
+
+
+def _merged(partitions: Mapping[tuple[str, int], list[ConsumerRecord]]) -> list[ConsumerRecord]:
+    return list(heapq.merge(*partitions.values(), key=lambda record: record.timestamp))
 
 
 async def _parse(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:

@@ -23,7 +23,8 @@ class Received(NamedTuple):
 
 
 BatchHandler = Callable[[Sequence[Received]], Awaitable[None]]
-"""Called with the next records; returning means all of them are stored or parked and may be committed.
+"""Called with the next records, all urgent or none; returning means that they are stored or parked and
+may be committed.
 
 An exception means none may: the same records come again."""
 
