@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import sqlite3
 import time
 from contextlib import closing
@@ -158,12 +157,8 @@ def test_a_rebuild_goes_on_after_kill_nine_and_the_old_read_model_answers_meanwh
 
 @pytest.mark.native
 @pytest.mark.timeout(500)
-def test_a_rebuilt_gateway_answers_as_before_on_kafka_and_mongodb(tmp_path: Path) -> None:
-    servers = {
-        "PATCHLINE_KAFKA": os.environ["PATCHLINE_TEST_KAFKA"],
-        "PATCHLINE_MONGO": os.environ["PATCHLINE_TEST_MONGO"],
-    }
-    with running(tmp_path, FLEET, **servers) as whole:
+def test_a_rebuilt_gateway_answers_as_before_on_kafka_and_mongodb(tmp_path: Path, servers: None) -> None:
+    with running(tmp_path, FLEET) as whole:
         fill(whole)
         before = settled(whole)
         HTTP.post(f"{whole.url}/v1/rebuilds/gateway", json={"who": "maria"})

@@ -6,21 +6,17 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
-from kafka_world import KafkaWorld
 from whole import COMMAND, Whole, running
 
 from patchline_cli.preflight import free_port
 from patchline_fleet.sim.fleet import SimFleet
 from patchline_kit.host import discover_services
-from patchline_kit.installation import installation_of
-from patchline_kit.settings import ServiceSettings, load_settings
-from patchline_kit.store.mongo import MongoAddress, MongoDatabase
 
 pytestmark = [pytest.mark.native, pytest.mark.timeout(400)]
 
@@ -41,27 +37,6 @@ ITEM = {
     "kind": "security",
     "released_at": "2025-03-05T20:05:00Z",
 }
-
-
-@pytest.fixture
-async def servers(
-    tmp_path: Path, kafka_bootstrap: str, mongo_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[None]:
-    """Kafka and MongoDB by settings alone; what the test's installation left there is removed."""
-    monkeypatch.setenv("PATCHLINE_KAFKA", kafka_bootstrap)
-    monkeypatch.setenv("PATCHLINE_MONGO", mongo_uri)
-    monkeypatch.setenv("PATCHLINE_KAFKA_PARTITIONS", "2")
-    monkeypatch.delenv("PATCHLINE_TOPIC_PREFIX", raising=False)
-    yield
-    names = installation_of(load_settings(ServiceSettings, dir=tmp_path / "state"))
-    world = KafkaWorld([])
-    world.prefix = names.topic_prefix
-    await world.remove()
-    database = MongoDatabase(MongoAddress.of(mongo_uri, database=names.database))
-    try:
-        await database.drop()
-    finally:
-        await database.close()
 
 
 def until(condition: Callable[[], object], what: Callable[[], str], seconds: float = 180) -> None:
