@@ -353,6 +353,26 @@ async def test_a_record_that_stays_early_becomes_a_dead_letter(
         assert "still early after" in letter.reason
 
 
+async def test_a_record_is_not_early_for_too_long_while_nobody_worked(
+    tmp_path: Path, clock: ManualClock, log: Log
+) -> None:
+    service = Service("counter", emits=[], retry=RetryPolicy(early_for=timedelta(hours=24)))
+
+    @service.on(UpdatePublished)
+    async def wait(event: UpdatePublished, ctx: Context) -> None:
+        raise Early("the plan is not there")
+
+    async with ServiceHarness(service, tmp_path=tmp_path, clock=clock, transport=log) as h:
+        await h.publish(update())
+        await h.settle()
+        await h.kill()
+        clock.advance(timedelta(hours=62))
+        await h.start()
+        await h.advance(timedelta(minutes=5))
+        assert h.dead_letters() == []
+        assert len(await h.parked()) == 1
+
+
 async def test_a_stale_record_is_recorded_without_effect(
     tmp_path: Path, clock: ManualClock, log: Log
 ) -> None:

@@ -157,7 +157,7 @@ class Handling:
             self._core.service.retry,
             error,
             attempts=attempts,
-            first_failed_at=first_failed_at,
+            patience_over=self._core.uptime.passed(first_failed_at, self._core.service.retry.early_for, now),
             now=now,
             seed=f"{job.lane}/{job.sequence}",
         )

@@ -41,15 +41,18 @@ def verdict(
     error: Exception,
     *,
     attempts: int,
-    first_failed_at: datetime,
+    patience_over: bool,
     now: datetime,
     seed: str,
 ) -> TryAgain | GiveUp:
-    """What becomes of a record whose ``attempts``-th attempt ended with ``error``."""
+    """What becomes of a record whose ``attempts``-th attempt ended with ``error``.
+
+    ``patience_over``: the service was up, and heard its topics, for ``early_for`` since the first attempt.
+    """
     if isinstance(error, Poison):
         return GiveUp(str(error))
     if isinstance(error, Early):
-        if now - first_failed_at >= policy.early_for:
+        if patience_over:
             return GiveUp(f"still early after {policy.early_for}: {error}")
         return TryAgain(now + delay(policy, attempts, seed))
     if attempts >= policy.attempts:

@@ -10,7 +10,9 @@ POLICY = RetryPolicy(first=timedelta(seconds=1), longest=timedelta(seconds=60), 
 
 
 def judged(error: Exception, *, attempts: int = 1, since: timedelta = timedelta(0)) -> TryAgain | GiveUp:
-    return verdict(POLICY, error, attempts=attempts, first_failed_at=NOON - since, now=NOON, seed="lane/1")
+    return verdict(
+        POLICY, error, attempts=attempts, patience_over=since >= POLICY.early_for, now=NOON, seed="lane/1"
+    )
 
 
 @pytest.mark.parametrize(("attempts", "seconds"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (500, 60)])
