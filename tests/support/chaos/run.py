@@ -186,7 +186,7 @@ class Run:
             )
         except httpx.HTTPError:
             return False
-        return answer.status_code == httpx.codes.OK
+        return answer.status_code in (httpx.codes.OK, httpx.codes.ACCEPTED)  # accepted: it is stored
 
     def _wait(self, what: str, done, mischief: Mischief, *, patience: float) -> None:  # type: ignore[no-untyped-def]
         deadline = time.monotonic() + patience
