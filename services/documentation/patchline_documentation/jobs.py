@@ -13,6 +13,7 @@ from patchline_schemas.updates import UpdateDocumented
 from patchline_schemas.values import UpdateState
 
 LOOK_AGAIN = timedelta(milliseconds=250)
+LOOK_RARELY = timedelta(seconds=30)
 
 
 class ReportJob(Document, collection="reports"):
@@ -29,15 +30,15 @@ class ReportJob(Document, collection="reports"):
     ordered_at: datetime
     written: bool = False
 
-    def waits_for(self, cause_id: str, now: datetime, patience: timedelta) -> bool:
+    def waits_for(self, cause_id: str, now: datetime, *, patience_over: bool) -> bool:
         """Look again soon for a cause that is not in the ledger yet; False once patience is over.
 
         Without the ending itself there is no report, so that is waited for as long as it takes.
         """
-        if now - self.ordered_at < patience:
+        if not patience_over:
             self.wake_at = now + LOOK_AGAIN
         elif cause_id == self.ending_id:
-            self.wake_at = now + patience
+            self.wake_at = now + LOOK_RARELY
         else:
             return False
         return True

@@ -145,7 +145,8 @@ async def write(job: jobs.ReportJob, ctx: Context) -> None:
     """Write the report once the causes of the round's end are in the ledger."""
     settings = ctx.setting(Settings)
     facts, missing = await jobs.gather(job, ctx)
-    if missing and job.waits_for(missing, ctx.now, settings.report_patience):
+    patience_over = ctx.deadline_passed(job.ordered_at, settings.report_patience)
+    if missing and job.waits_for(missing, ctx.now, patience_over=patience_over):
         return
     report = build_report(facts, job.ending_id, written_at=ctx.now, missing_cause=missing)
     files = await asyncio.to_thread(write_report, report, settings.dir / "reports")
