@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -36,6 +37,7 @@ def read_env(path: Path = ENV_FILE) -> dict[str, str]:
 class Container:
     """What Docker says of one container."""
 
+    id: str
     name: str
     """Of its service."""
     state: dict[str, Any]
@@ -71,21 +73,12 @@ class Stack:
         """What compose printed. Raises :class:`AssertionError` with it if it fails."""
         files = ("--file", str(COMPOSE_FILE), "--file", str(HOUSE / "infra" / "docker" / "offline.yml"))
         command = [*_compose(), "--env-file", str(self.env_file), *files, *arguments]
-        done = subprocess.run(
-            command,
-            cwd=HOUSE,
-            env=_environment(self.env_file),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout,
-        )
-        assert done.returncode == 0, f"{' '.join(arguments)} ended with {done.returncode}:\n{_end(done)}"
-        return done.stdout
+        return _output(command, env=_environment(self.env_file), timeout=timeout)
 
     def in_container(self, service: str, *command: str, timeout: float = 900) -> str:
-        """What a command printed that is run in a service's container."""
-        return self.compose("exec", "-T", service, *command, timeout=timeout)
+        """What a command printed that is run in a service's container; as :meth:`compose` if it fails."""
+        (container,) = (each for each in self.containers() if each.name == service)
+        return _output(["docker", "exec", container.id, *command], timeout=timeout)
 
     def up(self) -> None:
         """Start everything and wait until it works."""
@@ -94,10 +87,11 @@ class Stack:
 
     def containers(self) -> list[Container]:
         """All of them, running or not."""
-        ids = self.compose("ps", "--all", "--quiet").split()
+        mine = f"label=com.docker.compose.project={OVERRIDES['COMPOSE_PROJECT_NAME']}"
+        ids = _output(["docker", "ps", "--all", "--quiet", "--filter", mine]).split()
         inspected = json.loads(_output(["docker", "inspect", *ids])) if ids else []
         label = "com.docker.compose.service"
-        return [Container(each["Config"]["Labels"][label], each["State"]) for each in inspected]
+        return [Container(each["Id"], each["Config"]["Labels"][label], each["State"]) for each in inspected]
 
     def wait(self, until: Callable[[Sequence[Container]], bool], *, seconds: float = 300) -> None:
         """Return once ``until`` is true of the containers; an assertion with their states if it never is."""
@@ -122,17 +116,17 @@ def _compose() -> list[str]:
 
 
 def _environment(env_file: Path) -> dict[str, str]:
-    import os
-
     ours = re.compile(r"(PATCHLINE|COMPOSE|OTEL|GATEWAY|ZIPKIN|JAEGER)_")
     return {name: value for name, value in os.environ.items() if not ours.match(name)} | {
         "PATCHLINE_ENV_FILE": str(env_file)
     }
 
 
-def _output(command: Sequence[str]) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-def _end(done: subprocess.CompletedProcess[str]) -> str:
-    return f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+def _output(command: Sequence[str], *, env: dict[str, str] | None = None, timeout: float = 60) -> str:
+    done = subprocess.run(
+        command, cwd=HOUSE, env=env, capture_output=True, text=True, check=False, timeout=timeout
+    )
+    assert done.returncode == 0, (
+        f"`{' '.join(command)}` ended with {done.returncode}:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+    )
+    return done.stdout
