@@ -296,9 +296,9 @@ async def test_a_trace_follows_an_update_through_its_services(tmp_path: Path, cl
         await h.advance(5 * MINUTE)
         spans = exporter.get_finished_spans()
         assert [span.name for span in spans] == [
-            "first begin UpdatePublished",
-            "first answer Timer",
-            "second listen AdvisoryPublished",
+            "begin feeds.update-published",
+            "answer timer",
+            "listen feeds.advisory-published",
         ]
         assert len({span.context.trace_id for span in spans}) == 1
         assert spans[0].attributes == {"update.id": "a"}
