@@ -22,6 +22,8 @@ NAMESPACE = uuid_utils.UUID("5b1d3f0e-6f52-5c0b-9d0e-0b5f6f0f9a41")
 MAX_MESSAGE_BYTES = 256 * 1024
 """No event's value may be longer; a longer one is refused before it is stored."""
 URGENT_SUFFIX = ".urgent"
+VERSION_HEADER = ("ce_specversion", SPEC_VERSION.encode())
+JSON_HEADER = ("content-type", b"application/json")
 REQUIRED = ("ce_id", "ce_source", "ce_specversion", "ce_type")
 
 Headers = Sequence[tuple[str, bytes]]
@@ -128,13 +130,13 @@ def encode(event: Event, envelope: Envelope) -> WireRecord:
             f"an event may have at most {MAX_MESSAGE_BYTES}"
         )
     headers = [
-        ("ce_specversion", SPEC_VERSION.encode()),
+        VERSION_HEADER,
+        JSON_HEADER,
         ("ce_id", envelope.id.encode()),
         ("ce_source", envelope.source.encode()),
         ("ce_type", envelope.type.encode()),
         ("ce_subject", envelope.subject.encode()),
         ("ce_time", envelope.time.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()),
-        ("content-type", b"application/json"),
     ]
     if envelope.causationid:
         headers.append(("ce_causationid", envelope.causationid.encode()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from functools import partial
 
 from patchline_kit.handling import Handling
 from patchline_kit.records import Job
@@ -29,7 +28,7 @@ class Batch:
     def __init__(self, handling: Handling, keys: Iterable[Iterable[Job]], blocked: set[str]) -> None:
         self._handling = handling
         self._blocked = blocked
-        self._ready = deque(_Key(jobs) for jobs in keys)
+        self._ready = deque(_Key(self, jobs) for jobs in keys)
         self._open = len(self._ready)
         self._workers: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()
@@ -77,9 +76,7 @@ class Batch:
                 await self._handling.park_behind(job)
             else:
                 over = await (
-                    self._handling.handle(job)
-                    if key.again
-                    else self._handling.begin(job, partial(self._stored, key))
+                    self._handling.handle(job) if key.again else self._handling.begin(job, key.stored)
                 )
                 if over is None:
                     return
@@ -89,7 +86,8 @@ class Batch:
             key.again = False
         self._close()
 
-    def _stored(self, key: _Key, result: Saved | Exception) -> None:
+    def stored(self, key: _Key, result: Saved | Exception) -> None:
+        """What became of the save of a key's first job."""
         if self._given_up:
             return
         if isinstance(result, StoreError):
@@ -119,9 +117,14 @@ class Batch:
 class _Key:
     """The jobs of one key that are left."""
 
-    __slots__ = ("again", "jobs")
+    __slots__ = ("_batch", "again", "jobs")
 
-    def __init__(self, jobs: Iterable[Job]) -> None:
+    def __init__(self, batch: Batch, jobs: Iterable[Job]) -> None:
+        self._batch = batch
         self.jobs = deque(jobs)
         self.again = False
         """Whether the first was refused by the store, for a conflict say, and is handled alone."""
+
+    def stored(self, result: Saved | Exception) -> None:
+        """What became of the first one's save."""
+        self._batch.stored(self, result)

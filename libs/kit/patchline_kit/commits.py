@@ -13,11 +13,17 @@ Told = Callable[[Saved | Exception], None]
 
 
 class Commits:
-    """Collects saves for the store. ``on_saved`` hears of each that is stored, before its own caller does."""
+    """Collects saves for the store.
 
-    def __init__(self, store: Store, on_saved: Callable[[Save, Saved], None]) -> None:
+    ``on_saved`` hears of each that is stored, before its own caller does; ``on_written`` when all have heard.
+    """
+
+    def __init__(
+        self, store: Store, on_saved: Callable[[Save, Saved], None], on_written: Callable[[], None]
+    ) -> None:
         self._store = store
         self._on_saved = on_saved
+        self._on_written = on_written
         self._collected: list[tuple[Save, Told]] = []
         self._writing: set[asyncio.Task[None]] = set()
 
@@ -57,6 +63,7 @@ class Commits:
             if isinstance(result, Saved):
                 self._on_saved(save, result)
             told(result)
+        self._on_written()
 
 
 def _resolve(future: asyncio.Future[Saved], result: Saved | Exception) -> None:

@@ -106,7 +106,7 @@ class Core:
         """At documents, for units of work in this process: they do not conflict with each other."""
         self.changes = Changes()
         self.uptime = Uptime()
-        self.commits = Commits(store, self._saved)
+        self.commits = Commits(store, self._saved, self._written)
         self.on_saved: list[Callable[[Save, Saved], None]] = []
         self.unexpected: deque[tuple[str, Exception]] = deque(maxlen=UNEXPECTED_KEPT)
         """The latest errors of handlers that are no outcome, with the step they ended."""
@@ -125,7 +125,6 @@ class Core:
         for listener in self.on_saved:
             listener(save, saved)
         self.changes.notify(save.collection, save.id)
-        self.activity.pulse()
 
     def store_fails(self, what: str, error: StoreError) -> None:
         """Say what cannot be done, once until the store works again: all parts meet the same trouble."""
@@ -138,6 +137,9 @@ class Core:
         if self.store_trouble is not None:
             self.store_trouble = None
             self.log.info("documents can be stored again")
+
+    def _written(self) -> None:
+        self.activity.pulse()
 
     def fail(self, part: str, error: BaseException | None) -> None:
         """Say that a part of the runtime has ended with an error that is not foreseen."""

@@ -14,7 +14,7 @@ from patchline_kit.store.port import Pending
 from patchline_kit.transport.port import Received
 from patchline_kit.turns import Turns
 from patchline_schemas import EnvelopeError
-from patchline_schemas.envelope import URGENT_SUFFIX, read_envelope
+from patchline_schemas.envelope import read_envelope
 
 
 class Dispatch:
@@ -33,7 +33,7 @@ class Dispatch:
         come again.
         """
         keys: dict[object, list[Job]] = {}
-        for record in sorted(records, key=lambda record: not record.topic.endswith(URGENT_SUFFIX)):
+        for record in records:
             try:
                 jobs = jobs_of_record(self._core.service, record)
             except Poison as poison:

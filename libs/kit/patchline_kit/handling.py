@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 from opentelemetry import trace
@@ -97,7 +96,7 @@ class Handling:
         try:
             save = await call.run(job.handler, unit)
             if save is not None:
-                self._core.commits.add(save, partial(self._told, call, unit, told))
+                self._core.commits.add(save, _Begun(call, unit, self._dead_letters, told).stored)
                 return None
             call.done()
             attempt = Attempt(unit, None)
@@ -110,14 +109,6 @@ class Handling:
                 unit.close()
                 call.end()
         return await self.handle(job) if attempt is None else await self._ended(job, attempt)
-
-    def _told(self, call: _Call, unit: Unit, told: Told, result: Saved | Exception) -> None:
-        unit.close()
-        if isinstance(result, Saved):
-            call.done()
-            self._dead_letters.succeeded()
-        call.end()
-        told(result)
 
     def _failed(self, call: _Call, unit: Unit, error: Exception) -> Attempt:
         """What a call ended with that raised ``error``. Raises it again if it is the store's."""
@@ -217,6 +208,24 @@ class Handling:
         stored = await self._core.store.load(*waits_for)
         if stored is not None and stored.version != version:
             await self._core.store.parked_waiting_for("/".join(waits_for))
+
+
+class _Begun(NamedTuple):
+    """A call that has returned and whose save is on its way."""
+
+    call: _Call
+    unit: Unit
+    dead_letters: DeadLetters
+    told: Told
+
+    def stored(self, result: Saved | Exception) -> None:
+        """The store has answered."""
+        self.unit.close()
+        if isinstance(result, Saved):
+            self.call.done()
+            self.dead_letters.succeeded()
+        self.call.end()
+        self.told(result)
 
 
 class _Call:

@@ -12,14 +12,17 @@ class Turns:
     """Who has a turn at which name, and who waits for one. A name is known only while somebody does."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]] | None] = {}
+        """Of each name that somebody has a turn at; None while nobody waits for it."""
 
     async def take(self, name: Hashable) -> None:
         """Return when it is one's turn; it lasts until :meth:`give`."""
-        waiting = self._waiting.get(name)
-        if waiting is None:
-            self._waiting[name] = deque()
+        if name not in self._waiting:
+            self._waiting[name] = None
             return
+        waiting = self._waiting[name]
+        if waiting is None:
+            waiting = self._waiting[name] = deque()
         given = asyncio.get_running_loop().create_future()
         waiting.append(given)
         try:
