@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from patchline_kit import (
     Service,
     Stale,
 )
+from patchline_kit.dead_letters import DeadLetter
 from patchline_kit.store.port import Save
 from patchline_kit.testing import ServiceHarness
 from patchline_schemas import Event, WireRecord
@@ -333,6 +335,28 @@ async def test_an_early_record_waits_until_its_document_is_saved(
         await h.publish(update())
         await h.settle()
         assert await seen(h) == ["1", "retracted"]
+
+
+async def test_what_is_known_of_a_dead_letter_goes_when_its_topic_keeps_it_no_longer(
+    tmp_path: Path, clock: ManualClock, log: Log
+) -> None:
+    service = Service("counter", emits=[])
+
+    @service.on(UpdatePublished)
+    async def refuse(event: UpdatePublished, ctx: Context) -> None:
+        raise Poison("no such vendor")
+
+    async with ServiceHarness(service, tmp_path=tmp_path, clock=clock, transport=log) as h:
+        await h.publish(update())
+        await h.settle()
+        assert len(await h.documents(DeadLetter)) == 1
+        clock.advance(timedelta(days=89))
+        await h.settle()
+        assert len(await h.documents(DeadLetter)) == 1
+        clock.advance(timedelta(days=2))
+        async with asyncio.timeout(10):
+            while await h.documents(DeadLetter):
+                await asyncio.sleep(0.01)
 
 
 async def test_a_record_that_stays_early_becomes_a_dead_letter(

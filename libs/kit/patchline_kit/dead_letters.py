@@ -9,7 +9,15 @@ from patchline_kit import tracing
 from patchline_kit.core import Core, body_of
 from patchline_kit.documents import Document
 from patchline_kit.records import LOCAL
-from patchline_kit.store.port import AlreadyHandled, Outgoing, Pending, Save, VersionConflict
+from patchline_kit.store.port import (
+    AlreadyHandled,
+    Outgoing,
+    Pending,
+    Save,
+    Store,
+    Stored,
+    VersionConflict,
+)
 from patchline_kit.transport.port import Received
 from patchline_schemas import Envelope, derived_id, encode
 from patchline_schemas.dead_letters import DeadLettered, RawRecord
@@ -25,6 +33,30 @@ class DeadLetter(Document, collection="_dead_letters"):
     what: str
     event_id: str | None = None
     at: datetime
+
+
+async def prune_letters(store: Store, before: datetime) -> None:
+    """Delete what is known of records given up before that instant, which lie on no topic any more."""
+    after = ""
+    while page := await store.find(DeadLetter.COLLECTION, None, after=after):
+        after = page[-1].id
+        for stored in page:
+            if DeadLetter.model_validate_json(stored.body).at < before:
+                await store.save(_deletion(stored))
+
+
+def _deletion(stored: Stored) -> Save:
+    return Save(
+        collection=stored.collection,
+        id=stored.id,
+        expected_version=stored.version,
+        body=None,
+        wake_at=None,
+        wake_priority=0,
+        tags=frozenset(),
+        handled=None,
+        outgoing=(),
+    )
 
 
 class TooManyDeadLetters(Exception):

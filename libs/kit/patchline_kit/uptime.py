@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from patchline_kit.core import Core, body_of, to_document
+from patchline_kit.dead_letters import prune_letters
 from patchline_kit.deadlines import ALIVE_EVERY, ALIVE_ID, OUTAGE_FROM, Alive, Heard, lately, with_gap
 from patchline_kit.settings import ServiceSettings
 from patchline_kit.store.port import Save, StoreError, VersionConflict
 from patchline_kit.transport.port import Lag, TransportError
-from patchline_kit.transport.topics import KEEP
+from patchline_kit.transport.topics import KEEP, KEEP_DEAD_LETTERS
 
 FRESH_FOR = timedelta(milliseconds=250)
 """A look at the lag, which asks the log's server, is good for so long."""
@@ -149,6 +151,8 @@ class UptimeKeeper:
             self._pruned_at = now
             keep = self._core.settings.keep if isinstance(self._core.settings, ServiceSettings) else KEEP
             await self._core.store.prune(now - keep - INBOX_LONGER_THAN_LOG)
+            with suppress(VersionConflict):  # another replica deletes them too
+                await prune_letters(self._core.store, now - max(keep, KEEP_DEAD_LETTERS))
 
     def _wall_minus_monotonic(self) -> timedelta:
         clock = self._core.clock
