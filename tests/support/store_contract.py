@@ -620,3 +620,18 @@ class StoreContract:
             "Saved",
         ]
         assert await store.count("things") == 31
+
+    async def test_after_a_wipe_nothing_is_left_and_one_can_begin_anew(self, store: Store) -> None:
+        for number in range(3):
+            await store.save(
+                save(f"{number}", tags=frozenset({"t"}), handled=f"r{number}", outgoing=(event(f"{number}"),))
+            )
+        await store.park(Parked("lane", 1, b"{}", NOON, 1, "why", first_failed_at=NOON, waits_for=None))
+        await store.wipe()
+        assert await store.find("things", None) in ([], ())
+        assert (await store.count("things"), await store.count("things", "t")) == (0, 0)
+        assert await store.pending() in ([], ())
+        assert await store.parked() in ([], ())
+        assert not await store.handled("things", "0", "r0")
+        await store.save(save("0", handled="r0"))
+        assert await store.count("things") == 1

@@ -174,6 +174,20 @@ async def test_old_records_are_deleted_once_every_group_has_passed_them(log, clo
     assert numbers(await log.read(TOPIC)) == [3]
 
 
+async def test_a_forgotten_group_holds_no_record_back(log, clock: ManualClock):
+    await log.publish([record(1)])
+    handler = Handler()
+    subscription = await log.subscribe("left", [TOPIC], handler)
+    await handler.next()
+    await subscription.stop()
+    await log.publish([record(2)])
+    clock.advance(MONTH * 2)
+    assert await log.prune() == 1
+
+    await log.forget("left")
+    assert await log.prune() == 1
+
+
 async def test_places_are_not_given_twice_after_everything_was_deleted(log, clock: ManualClock):
     await log.publish([record(1)])
     [first] = await log.read(TOPIC)
