@@ -40,8 +40,8 @@ class Add(Message):
     what: str
 
 
-def stepping() -> Service:
-    """Documents that wake themselves step by step, tell the world, and tell one sum."""
+def stepping(ran: list[str]) -> Service:
+    """Documents that wake themselves step by step, tell the world, and tell one sum; each run is noted."""
     service = Service("steps", emits=[AdvisoryPublished], lease=timedelta(seconds=0.6))
 
     @service.on(UpdatePublished)
@@ -51,6 +51,7 @@ def stepping() -> Service:
 
     @service.wakes(Counter)
     async def step(counter: Counter, ctx: Context) -> None:
+        ran.append(f"{counter.id}/{counter.steps}")
         ctx.emit(advisory(str(counter.steps), component=f"pkg:pypi/{counter.id}"))
         ctx.send(Add(to="all", what=f"{counter.id}/{counter.steps}"))
         counter.steps += 1
@@ -70,7 +71,8 @@ class Process:
 
     runtime: Runtime
 
-    def __init__(self, folder: Path, open_stores: OpenStores) -> None:
+    def __init__(self, folder: Path, open_stores: OpenStores, ran: list[str] | None = None) -> None:
+        self._ran = [] if ran is None else ran
         self.transport = Recording()
         self.transport.inner = EmbeddedTransport(folder / "log.db", grace=0.1)
         self._open_stores = open_stores
@@ -79,10 +81,18 @@ class Process:
     async def start(self) -> None:
         store_of = await self._exits.enter_async_context(self._open_stores())
         self.runtime = Runtime(
-            stepping(), transport=self.transport, store=await store_of("steps"), clock=SystemClock()
+            stepping(self._ran),
+            transport=self.transport,
+            store=await store_of("steps"),
+            clock=SystemClock(),
         )
         await self.transport.start()
         await self.runtime.start()
+
+    async def stop(self) -> None:
+        await self.runtime.stop(grace=10)
+        await self.transport.stop()
+        await self._exits.aclose()
 
     async def kill(self) -> None:
         self.transport.drop()
@@ -131,6 +141,37 @@ async def test_replicas_that_crash_at_random_keep_the_order_and_repeat_no_effect
     assert order == told
     for process in processes:
         await process.kill()
+
+
+async def test_replicas_that_are_replaced_one_after_another_lose_nothing_and_repeat_nothing(
+    tmp_path: Path, open_stores: OpenStores
+) -> None:
+    """A rolling replacement: the new one starts, the old one is asked to stop, while work goes on."""
+    ran: list[str] = []
+    processes = [Process(tmp_path, open_stores, ran), Process(tmp_path, open_stores, ran)]
+    for process in processes:
+        await process.start()
+    for number in range(DOCUMENTS):
+        envelope = Envelope(f"e{number}", "test", UpdatePublished.TYPE, "", RELEASED)
+        await processes[-1].transport.publish([encode(update(component=f"pkg:pypi/{number}"), envelope)])
+        if number % 2:
+            processes.append(Process(tmp_path, open_stores, ran))
+            await processes[-1].start()
+            await processes.pop(0).stop()
+
+    handle = processes[0].runtime.handle
+    async with asyncio.timeout(90):
+        while (total := await handle.read(Sum, "all")) is None or len(total.heard) < DOCUMENTS * STEPS:
+            await handle.changed(Sum, "all", timeout=0.2)
+        while any([await open_ends(process) for process in processes]):
+            await handle.changed(Sum, "all", timeout=0.1)
+    once = sorted(f"{n}/{step}" for n in range(DOCUMENTS) for step in range(STEPS))
+    assert sorted(total.heard) == once
+    assert sorted(ran) == once, "no step ran twice"
+    told = await told_in_order(processes[0])
+    assert told == {str(number): [str(step) for step in range(STEPS)] for number in range(DOCUMENTS)}
+    for process in processes:
+        await process.stop()
 
 
 async def open_ends(process: Process) -> list[str]:
