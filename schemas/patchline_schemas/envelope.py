@@ -156,7 +156,11 @@ def read_envelope(headers: Headers, value: bytes) -> tuple[Envelope, bytes]:
     attributes = {name.lower(): raw for name, raw in headers if raw is not None}
     if attributes.get("content-type", b"").startswith(b"application/cloudevents+json"):
         return _structured(value)
-    return _envelope({name: _text(name, raw) for name, raw in attributes.items() if name[:3] == "ce_"}), value
+    try:
+        return _envelope({name: raw.decode() for name, raw in attributes.items() if name[:3] == "ce_"}), value
+    except UnicodeDecodeError as error:
+        name = next(name for name, raw in attributes.items() if raw == error.object)
+        raise EnvelopeError(f"the header {name!r} is not UTF-8") from error
 
 
 def decode(headers: Headers, value: bytes) -> tuple[Envelope, Event]:
@@ -212,10 +216,3 @@ def _envelope(ce: Mapping[str, str]) -> Envelope:
         traceparent=ce.get("ce_traceparent"),
         onlyfor=ce.get("ce_onlyfor"),
     )
-
-
-def _text(name: str, raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise EnvelopeError(f"the header {name!r} is not UTF-8") from error

@@ -56,7 +56,7 @@ class Handling:
         call = _Call(self._core, argument, trigger, name)
         try:
             for _ in range(CONFLICTS_AT_MOST):
-                unit = Unit(self._core, trigger)
+                unit = Unit(self._core, trigger, call.span)
                 try:
                     save = await call.run(handler, unit)
                     if save is not None:
@@ -91,7 +91,7 @@ class Handling:
         there is nothing to save the answer is that of :meth:`handle`; raises as that does.
         """
         call = _Call(self._core, job.argument, job.trigger, job.name)
-        unit = Unit(self._core, job.trigger)
+        unit = Unit(self._core, job.trigger, call.span)
         save = None
         try:
             save = await call.run(job.handler, unit)

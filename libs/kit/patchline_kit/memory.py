@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 
-THRESHOLDS = (10_000, 20, 20)
-"""A batch of 500 events makes some ten thousand objects, nearly all gone when it is stored: Python's own 700
-would look through them fifteen times over. It costs a few megabytes."""
+THRESHOLDS = (30_000, 20, 20)
+"""A batch of 500 events holds some twenty thousand objects, and all are gone when it is stored: Python's own
+700 would look through them again and again. It costs a few megabytes."""
 
 
 def settle() -> None:

@@ -109,7 +109,8 @@ class Step(Span):
             self._attributes[URGENT] = True
         self._about = self._attributes.get(NAMES["update"])
         self._document: Document | None = None
-        self._own: SpanContext | None = None
+        self._own: str | None = None
+        """The W3C traceparent of the document's own trace."""
         self._ids: tuple[int, int] | None = None
         self._span: Span | None = None
         """None while it is not open, and where it is dropped: then there are only ids."""
@@ -138,7 +139,7 @@ class Step(Span):
     def take_up(self, document: Document, header: str | None, saved_at: datetime | None) -> None:
         """The step is about ``document``, last saved by the span in ``header``: it goes on in its trace."""
         self._document = document
-        self._own = None if _long_ago(saved_at, self._now) else parse(header)
+        self._own = None if _long_ago(saved_at, self._now) else header
 
     def get_span_context(self) -> SpanContext:
         """The span's ids; from now on it stays in its trace."""
@@ -244,22 +245,22 @@ class Step(Span):
 
     def _place(self) -> tuple[SpanContext | None, int | None, list[Link]]:
         """The parent (None for a root), the id of a trace that begins here, and the links."""
-        trigger, own = self._trigger, self._own
-        update = None
+        trigger, update = self._trigger, None
         if self._document is not None:
             found = subjects(self._document)
             self._attributes.update(found)
             update = found.get(NAMES["update"])
-        if update is None:
-            own = None
         if trigger is None:
+            own = None if update is None else parse(self._own)
             if own is not None:
                 return own, None, []
             seed, update = self._seed, update or self._about
             return None, None if seed is None else trace_id_after(seed, update), []
         foreign = update is not None and not belongs_to(trigger.trace_id, update)
-        if foreign and update is not None and own is not None and belongs_to(own.trace_id, update):
-            return own, None, self._linked(trigger, CAUSED_BY)
+        if foreign and update is not None:
+            own = parse(self._own)
+            if own is not None and belongs_to(own.trace_id, update):
+                return own, None, self._linked(trigger, CAUSED_BY)
         if foreign or self._apart or self._waited:
             reason = CAUSED_BY if foreign or self._apart else CONTINUES
             return None, trace_id_after(trigger, update or self._about), self._linked(trigger, reason)

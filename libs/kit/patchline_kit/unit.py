@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, TypeVar
 
-from opentelemetry import trace
-
 from patchline_kit import tracing
 from patchline_kit.core import Core, body_of, collection_of, to_document
 from patchline_kit.documents import Document, Message
@@ -53,8 +51,9 @@ class Unit:
     that is stored, :meth:`stored`.
     """
 
-    def __init__(self, core: Core, trigger: Trigger) -> None:
+    def __init__(self, core: Core, trigger: Trigger, step: tracing.Step) -> None:
         self._core = core
+        self._step = step
         self._trigger = trigger
         self._key: tuple[str, str] | None = None
         self._document: Document | None = None
@@ -106,7 +105,7 @@ class Unit:
             return None
         document = to_document(kind, stored)
         self._wakes_urgently = stored.wake_at is not None and is_raised(stored.wake_priority)
-        tracing.take_up(document, stored.traceparent, stored.saved_at)
+        self._step.take_up(document, stored.traceparent, stored.saved_at)
         self.hold(document, stored.body)
         return document
 
@@ -125,7 +124,7 @@ class Unit:
                 f"{type(document).__name__} {document.id} exists already: change what load returned"
             )
         self._document = document
-        tracing.take_up(document)
+        self._step.take_up(document, None, None)
         return document
 
     def delete(self, document: Document) -> None:
@@ -327,7 +326,7 @@ class Unit:
     def _trace(self) -> str:
         """The W3C header that makes what follows a child of this step."""
         if self._traceparent is None:
-            self._traceparent = tracing.traceparent(trace.get_current_span())
+            self._traceparent = self._step.header()
         return self._traceparent
 
 

@@ -244,21 +244,15 @@ class Wakers:
             document = to_document(kind, stored)
             if document.wake_at is not None and document.wake_at <= core.clock.now():
                 document.wake_at = None
-            unit = Unit(
-                core,
-                Trigger(
-                    kind="wake",
-                    id=wake_id(
-                        core.service.name, stored.collection, stored.id, stored.version, stored.saved_at
-                    ),
-                    cause_id=stored.cause_id,
-                    urgent=urgent,
-                    fence=claim.fence,
-                    traceparent=stored.traceparent,
-                    caused_at=stored.saved_at,
-                ),
+            trigger = Trigger(
+                kind="wake",
+                id=wake_id(core.service.name, stored.collection, stored.id, stored.version, stored.saved_at),
+                cause_id=stored.cause_id,
+                urgent=urgent,
+                fence=claim.fence,
+                traceparent=stored.traceparent,
+                caused_at=stored.saved_at,
             )
-            unit.hold(document, stored.body)
             with tracing.step(
                 core.tracer,
                 tracing.span_name(name),
@@ -269,6 +263,8 @@ class Wakers:
                 urgent=urgent,
                 apart=kind.SHARED,
             ) as span:
+                unit = Unit(core, trigger, span)
+                unit.hold(document, stored.body)
                 try:
                     await handler(document, unit)
                     await unit.commit()

@@ -83,7 +83,7 @@ class KafkaConnection:
 def received(record: ConsumerRecord, prefix: str) -> Received:
     """A record as the port shows it: a null value or header is empty."""
     headers = tuple(record.headers)
-    if any(raw is None for _name, raw in headers):
+    if None in [raw for _name, raw in headers]:
         headers = tuple((name, raw or b"") for name, raw in headers)
     return Received(
         topic=record.topic[len(prefix) :],

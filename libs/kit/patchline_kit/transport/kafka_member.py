@@ -7,10 +7,10 @@ acknowledgement policies fits: they commit whatever was fetched, or seek back wi
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -272,7 +272,14 @@ def _lanes(records: Iterable[ConsumerRecord]) -> tuple[list[ConsumerRecord], lis
 
 
 def _merged(partitions: Mapping[tuple[str, int], list[ConsumerRecord]]) -> list[ConsumerRecord]:
-    return list(heapq.merge(*partitions.values(), key=lambda record: record.timestamp))
+    placed: list[tuple[int, ConsumerRecord]] = []
+    for records in partitions.values():
+        latest = 0
+        for record in records:
+            latest = max(latest, record.timestamp)  # a new leader's clock may be behind the old one's
+            placed.append((latest, record))
+    placed.sort(key=itemgetter(0))
+    return [record for _at, record in placed]
 
 
 async def _parse(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
