@@ -153,11 +153,15 @@ def read_envelope(headers: Headers, value: bytes) -> tuple[Envelope, bytes]:
 
     Raises :class:`EnvelopeError` if the record is no CloudEvent.
     """
-    attributes = {name.lower(): raw for name, raw in headers if raw is not None}
-    if attributes.get("content-type", b"").startswith(b"application/cloudevents+json"):
+    attributes = dict(headers)
+    if not "".join(attributes).islower():
+        attributes = {name.lower(): raw for name, raw in headers}
+    if (attributes.get("content-type") or b"").startswith(b"application/cloudevents+json"):
         return _structured(value)
     try:
-        return _envelope({name: raw.decode() for name, raw in attributes.items() if name[:3] == "ce_"}), value
+        return _envelope(
+            {name: raw.decode() for name, raw in attributes.items() if raw and name[:3] == "ce_"}
+        ), value
     except UnicodeDecodeError as error:
         name = next(name for name, raw in attributes.items() if raw == error.object)
         raise EnvelopeError(f"the header {name!r} is not UTF-8") from error
