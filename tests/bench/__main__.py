@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from tests.bench import embedded, hops, lifecycle, throughput
+from tests.bench import embedded, footprint, hops, lifecycle, throughput
 
 ANYWHERE: dict[str, Callable[[], None]] = {
     "embedded": embedded.report,
@@ -18,6 +18,7 @@ ON_KAFKA: dict[str, Callable[[], None]] = {
     "store": throughput.store,
     "growth": throughput.growth,
     "replicas": throughput.replicas,
+    "memory": footprint.report,
 }
 
 
