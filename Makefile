@@ -30,8 +30,8 @@ demo: install $(if $(KAFKA),native-kafka) ## keep a small fleet of real applicat
 test: install ## every test but the long forms; those on the native servers too where Java and Maven are there
 	infra/with-native $(PYTEST) -n 2 --dist worksteal -m "not long"
 
-test-long: install ## the long forms of tests
-	infra/with-native $(PYTEST) -m long --timeout 1800
+test-long: install ## the long forms of tests (ONLY=... as pytest's -k)
+	infra/with-native $(PYTEST) -m long --timeout 1800 $(if $(ONLY),-k "$(ONLY)")
 
 wheels: install ## fetch what the images are made from, to build and run them without network
 	PYTHON=$(BIN)/python infra/docker/fetch-wheels
