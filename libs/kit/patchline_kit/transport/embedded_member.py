@@ -101,11 +101,13 @@ class EmbeddedSubscription:
             await self._stand_by(descriptor)
             await self._handle_batches()
         finally:
-            await self._finish_commits()
-            self._active = False
-            os.close(descriptor)
-            if self in self._members:
-                self._members.remove(self)
+            try:
+                await self._finish_commits()
+            finally:  # whatever becomes of the positions, the lock is for the next member
+                self._active = False
+                os.close(descriptor)
+                if self in self._members:
+                    self._members.remove(self)
 
     async def _stand_by(self, descriptor: int) -> None:
         while not self._active and not self._stopping.is_set():
