@@ -95,7 +95,7 @@ class KafkaTransport:
         """Stop every member, send what was accepted, and disconnect."""
         await asyncio.gather(*(member.stop() for member in list(self._members)))
         if self._producer is not None:
-            await self._producer.stop()
+            await _let_go(self._producer, within=self._grace)
             self._producer = None
         if self._broker is not None:
             await self._broker.stop()
@@ -125,9 +125,15 @@ class KafkaTransport:
                 )
         except (KafkaError, OSError) as error:
             errors.append(error)
+        answer_by = asyncio.get_running_loop().time() + REQUEST_MS / 1000
         for future in futures:
             if not future.done():  # only the first of what goes out together
-                await asyncio.wait([future])
+                patience = answer_by - asyncio.get_running_loop().time()
+                await asyncio.wait([future], timeout=max(0.0, patience))
+            if not future.done():
+                # An idempotent producer would try on for ever, and nobody would know.
+                await self._replace(producer)
+                raise self._explained(TimeoutError(f"no answer in {REQUEST_MS // 1000} s"), records)
             failure = asyncio.CancelledError() if future.cancelled() else future.exception()
             if failure is not None:
                 errors.append(failure)
@@ -202,13 +208,26 @@ class KafkaTransport:
             if not is_current:
                 return
             self._producer = None
-        await producer.stop()
+        await _let_go(producer, within=0.0)
 
     def _explained(self, error: BaseException, records: Sequence[WireRecord]) -> TransportError:
         if isinstance(error, UnknownTopicOrPartitionError):
             names = ", ".join(sorted({self._prefix + record.topic for record in records}))
             return TransportError(f"Kafka has no topic for a record; one of: {names}. Create it first")
         return self._connection.unreachable(error)
+
+
+async def _let_go(producer: Any, *, within: float) -> None:
+    """Send what was accepted, but drop it after so many seconds: aiokafka's ``stop`` would wait for ever."""
+    try:
+        async with asyncio.timeout(within):
+            await producer.flush()
+    except TimeoutError:
+        producer._closed = True
+        await producer._sender.close()
+        await producer.client.close()
+    else:
+        await producer.stop()
 
 
 def _breaks_the_producer(error: BaseException) -> bool:
