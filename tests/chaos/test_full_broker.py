@@ -12,8 +12,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from chaos.servers import Server
 from delivery import advisory
 
@@ -21,6 +19,8 @@ from patchline_kit import Context, Document, Message, Service
 from patchline_kit.host import Host
 from patchline_kit.process import Process
 from patchline_kit.settings import ServiceSettings, load_settings
+from patchline_kit.transport.port import TransportError
+from patchline_schemas import WireRecord
 from patchline_schemas.feeds import AdvisoryPublished, UpdatePublished
 
 pytestmark = [
@@ -140,17 +140,13 @@ def fill(disk: Path) -> None:
             free = shutil.disk_usage(disk).free
 
 
-async def publish_until_refused(broker: Server) -> None:
+async def publish_until_refused(host: Host) -> None:
     """Write until the broker can hold no more."""
-    producer = AIOKafkaProducer(bootstrap_servers=broker.address, acks="all", request_timeout_ms=3_000)
-    await producer.start()
-    try:
-        while broker.pid is not None:
-            await producer.send_and_wait("full.updates.reviewed", b"{}" + b" " * 200_000, key=b"x")
-    except KafkaError:
-        pass
-    finally:
-        await producer.stop()
+    large = WireRecord("updates.reviewed", b"x", (), b" " * 200_000)
+    transport = host.runtimes["jobs"].core.resource(Process).transport
+    with pytest.raises(TransportError):
+        while True:
+            await transport.publish([large])
 
 
 async def test_services_begin_nothing_while_the_broker_s_disk_is_full_and_go_on_with_room(
@@ -163,7 +159,7 @@ async def test_services_begin_nothing_while_the_broker_s_disk_is_full_and_go_on_
         await until_done(host, "before")
 
         fill(disk)
-        await publish_until_refused(broker)
+        await publish_until_refused(host)
         await runtime.handle.deliver(Begin(to="meanwhile"))
         await until_done(host, "meanwhile")  # it was taken before anybody knew
         reasons = await until_ready(host, is_so=False)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
+import socket
 import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
-
-from patchline_cli.preflight import free_port
 
 HOUSE = Path(__file__).parents[3]
 NATIVE = HOUSE / "infra" / "native"
@@ -21,11 +21,12 @@ class Server:
     def __init__(self, name: str, folder: Path, **environment: str) -> None:
         self.name = name
         self.folder = folder / name
-        self.port = free_port("127.0.0.1")
+        self.port = quiet_port()
         self._environment = {
             **os.environ,
             "NATIVE_DIR": str(folder),
             f"{name.upper()}_PORT": str(self.port),
+            f"{name.upper()}_CONTROLLER_PORT": str(quiet_port()),
             **environment,
         }
         self._share_jars()
@@ -77,6 +78,15 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         if (have / ".complete").exists() and not (self.folder / "jars").exists():
             (self.folder / "jars").symlink_to(have)
+
+
+def quiet_port() -> int:
+    """A free port from where the system takes none for outgoing connections, so that it is free again later."""
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        with socket.socket() as attempt, suppress(OSError):
+            attempt.bind(("127.0.0.1", port))
+            return port
 
 
 def _wait_for_end(pid: int, seconds: float = 20) -> None:
