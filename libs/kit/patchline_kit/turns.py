@@ -28,10 +28,10 @@ class Turns:
         try:
             await given
         except asyncio.CancelledError:
-            if given.cancelled():
-                waiting.remove(given)
-            else:  # it was given just before
+            if not given.cancelled():  # it was given just before
                 self.give(name)
+            elif given in waiting:  # else the turn has passed it by already
+                waiting.remove(given)
             raise
 
     def give(self, name: Hashable) -> None:

@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from patchline_kit.turns import Turns
 
 
@@ -41,3 +43,15 @@ async def test_a_turn_that_fails_or_is_given_up_lets_the_next_go_on():
     async with asyncio.timeout(1), turns.turn("a"):
         pass
     assert turns._waiting == {}
+
+
+async def test_a_turn_that_ends_while_one_who_waits_is_being_cancelled_passes_to_the_next():
+    turns = Turns()
+    await turns.take("a")
+    first, second = asyncio.create_task(turns.take("a")), asyncio.create_task(turns.take("a"))
+    await asyncio.sleep(0)
+    first.cancel()
+    turns.give("a")
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await asyncio.wait_for(second, 1)

@@ -57,11 +57,15 @@ class Inboxes:
 
     async def prune(self, before: int) -> int:
         """Forget entries older than that instant (microseconds); how many."""
+        await self._moved()
         with self._address.explaining():
             return int((await self._inbox.delete_many({"at": {"$lt": before}})).deleted_count)
 
     async def close(self) -> None:
         """Wait for what is being moved."""
+        await self._moved()
+
+    async def _moved(self) -> None:
         await asyncio.gather(*self._spilling.values())
 
     async def _spill(self, key: str) -> None:
