@@ -136,7 +136,7 @@ def encode(event: Event, envelope: Envelope) -> WireRecord:
         ("ce_source", envelope.source.encode()),
         ("ce_type", envelope.type.encode()),
         ("ce_subject", envelope.subject.encode()),
-        ("ce_time", envelope.time.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()),
+        ("ce_time", _rfc3339(envelope.time).encode()),
     ]
     if envelope.causationid:
         headers.append(("ce_causationid", envelope.causationid.encode()))
@@ -220,3 +220,8 @@ def _envelope(ce: Mapping[str, str]) -> Envelope:
         traceparent=ce.get("ce_traceparent"),
         onlyfor=ce.get("ce_onlyfor"),
     )
+
+
+def _rfc3339(time: datetime) -> str:
+    text = time.isoformat() if time.tzinfo is UTC else time.astimezone(UTC).isoformat()
+    return text.removesuffix("+00:00") + "Z"

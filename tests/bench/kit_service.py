@@ -15,6 +15,7 @@ from patchline_schemas.updates import UpdateApproved, UpdateRejected
 BODY_BYTES = 1_000
 TOPICS = [UpdateRejected.TOPIC, UpdateApproved.TOPIC]
 ANSWER = examples()[UpdateApproved].usual
+ANSWERED = ANSWER.model_dump(exclude={"update_id"})
 
 
 class Seen(Document, collection="seen"):
@@ -31,7 +32,7 @@ def make_service(name: str) -> Service:
     async def answer(event: UpdateRejected, ctx: Context) -> None:
         if await ctx.load(Seen, event.update_id) is None:
             ctx.create(Seen(id=event.update_id, reason=event.reason))
-        ctx.emit(ANSWER.model_copy(update={"update_id": event.update_id}))
+        ctx.emit(UpdateApproved(update_id=event.update_id, **ANSWERED))
 
     return service
 

@@ -8,21 +8,17 @@ read only for what a crash or another replica left.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from patchline_kit.core import Core
 from patchline_kit.dead_letters import TooManyDeadLetters
+from patchline_kit.outbox import ENTRIES_PER_SEND, DocumentKey, Outbox
 from patchline_kit.store.port import Pending, Save, Saved, StoreError
 from patchline_kit.transport.port import Transport, TransportError
-from patchline_kit.urgency import is_urgent
 from patchline_schemas import WireRecord
 
-DocumentKey = tuple[str, str]
-
 SENDS_AT_ONCE = 8
-ENTRIES_PER_SEND = 500
 BACKLOG_FOR_ROOM = 5_000
 """Above so many waiting entries no further records are taken."""
 SWEEP_SECONDS = 10.0
@@ -42,14 +38,9 @@ class Relay:
         self._core = core
         self._transport = transport
         self._deliver = deliver
-        self._queues: dict[DocumentKey, deque[Pending]] = {}
-        self._ready: dict[DocumentKey, None] = {}
-        self._urgent_ready: dict[DocumentKey, None] = {}
-        self._urgent: set[DocumentKey] = set()
-        """Documents with something urgent to send, were it behind something routine."""
-        self._busy: set[DocumentKey] = set()
-        self._reload: set[DocumentKey] = set()
-        self._uncleared: dict[DocumentKey, set[int]] = {}
+        self._outboxes: dict[DocumentKey, Outbox] = {}
+        self._ready: dict[Outbox, None] = {}
+        self._urgent_ready: dict[Outbox, None] = {}
         self._count = 0
         self._seen_once: set[int] = set()
         self._work = asyncio.Event()
@@ -62,7 +53,7 @@ class Relay:
     @property
     def backlog(self) -> int:
         """How many entries are known not to be cleared yet."""
-        return self._count + len(self._reload)
+        return self._count
 
     @property
     def failing(self) -> str | None:
@@ -112,37 +103,34 @@ class Relay:
         if not saved.pending:
             return
         document = (save.collection, save.id)
-        known = self._uncleared.get(document, set())
-        if not known.issuperset(saved.earlier):
+        outbox = self._outboxes.get(document)
+        known = () if outbox is None else outbox.uncleared
+        if any(sequence not in known for sequence in saved.earlier):
             self.reload(document)
-        else:
-            self._enqueue(document, saved.pending)
+            return
+        if outbox is None:
+            outbox = self._outboxes[document] = Outbox(document)
+        self._count += outbox.add(saved.pending)
+        self._make_ready(outbox)
 
     def reload(self, document: DocumentKey) -> None:
         """Send whatever the store still holds of a document."""
-        self._reload.add(document)
-        if document not in self._busy:
-            self._make_ready(document)
+        outbox = self._outboxes.get(document)
+        if outbox is None:
+            outbox = self._outboxes[document] = Outbox(document)
+        if not outbox.stale:
+            outbox.stale = True
+            self._count += 1
+        self._make_ready(outbox)
 
-    def _enqueue(self, document: DocumentKey, entries: Sequence[Pending]) -> None:
-        uncleared = self._uncleared.setdefault(document, set())
-        queue = self._queues.setdefault(document, deque())
-        for entry in entries:
-            if entry.sequence not in uncleared:
-                uncleared.add(entry.sequence)
-                self._count += 1
-                queue.append(entry)
-                if is_urgent(entry.outgoing):
-                    self._urgent.add(document)
-        if queue and document not in self._busy:
-            self._make_ready(document)
-
-    def _make_ready(self, document: DocumentKey) -> None:
-        if document in self._urgent:
-            self._ready.pop(document, None)
-            self._urgent_ready[document] = None
+    def _make_ready(self, outbox: Outbox) -> None:
+        if outbox.busy or not (outbox.queue or outbox.stale):
+            return
+        if outbox.urgent:
+            self._ready.pop(outbox, None)
+            self._urgent_ready[outbox] = None
         else:
-            self._ready[document] = None
+            self._ready[outbox] = None
         self._work.set()
 
     async def _send_forever(self) -> None:
@@ -160,47 +148,43 @@ class Relay:
         if not task.cancelled() and task.exception() is not None:
             self._core.fail("the relay", task.exception())
 
-    def _take(self) -> dict[DocumentKey, list[Pending]]:
+    def _take(self) -> dict[Outbox, list[Pending]]:
         """The next entries of ready documents, each document's only up to where it must wait.
 
         Those of urgent documents first and by themselves, and in one send more than there are for others.
         """
         ready = self._urgent_ready or self._ready
-        batch: dict[DocumentKey, list[Pending]] = {}
+        batch: dict[Outbox, list[Pending]] = {}
         size = 0
         if len(self._sends) >= SENDS_AT_ONCE + bool(self._urgent_ready):
             return batch
         while ready and size < ENTRIES_PER_SEND:
-            document = next(iter(ready))
-            del ready[document]
-            queue = self._queues.get(document)
-            entries = _first_run(queue) if queue and document not in self._reload else []
-            self._busy.add(document)
-            batch[document] = entries
+            outbox = next(iter(ready))
+            del ready[outbox]
+            outbox.busy = True
+            batch[outbox] = entries = outbox.first_run()
             size += max(1, len(entries))
         return batch
 
-    async def _send(self, batch: dict[DocumentKey, list[Pending]]) -> None:
-        events: dict[DocumentKey, list[Pending]] = {}
+    async def _send(self, batch: dict[Outbox, list[Pending]]) -> None:
+        events: dict[Outbox, list[Pending]] = {}
         steps: list[Awaitable[None]] = []
-        for document, entries in batch.items():
+        for outbox, entries in batch.items():
             if not entries:
-                steps.append(self._patiently(partial(self._load, document)))
+                steps.append(self._patiently(partial(self._load, outbox)))
             elif entries[0].outgoing.topic is None:
-                steps.append(self._hand_over(document, entries))
+                steps.append(self._hand_over(outbox, entries))
             else:
-                events[document] = entries
+                events[outbox] = entries
         if events:
             steps.append(self._publish(events))
         await asyncio.gather(*steps)
 
-    async def _hand_over(self, document: DocumentKey, entries: Sequence[Pending]) -> None:
+    async def _hand_over(self, outbox: Outbox, entries: list[Pending]) -> None:
         await asyncio.gather(*(self._patiently(partial(self._deliver, entry)) for entry in entries))
-        self._free(document, sent=len(entries))
-        await self._clear(entries)
+        await self._sent_all({outbox: entries})
 
-    async def _publish(self, events: dict[DocumentKey, list[Pending]]) -> None:
-        entries = [entry for run in events.values() for entry in run]
+    async def _publish(self, events: dict[Outbox, list[Pending]]) -> None:
         records = [
             WireRecord(
                 topic=entry.outgoing.topic or "",
@@ -208,60 +192,44 @@ class Relay:
                 headers=entry.outgoing.headers,
                 value=entry.outgoing.value,
             )
-            for entry in entries
+            for run in events.values()
+            for entry in run
         ]
         await self._patiently(lambda: self._transport.publish(records))
-        for document, run in events.items():
-            self._free(document, sent=len(run))
-        await self._clear(entries)
+        await self._sent_all(events)
 
-    async def _clear(self, entries: Sequence[Pending]) -> None:
+    async def _sent_all(self, runs: dict[Outbox, list[Pending]]) -> None:
+        """Let the documents go on, and clear from the store what was delivered."""
+        for outbox, run in runs.items():
+            outbox.sent(len(run))
+            self._make_ready(outbox)
+        entries = [entry for run in runs.values() for entry in run]
         await self._patiently(lambda: self._core.store.clear(entries))
-        for entry in entries:
-            document = (entry.collection, entry.document_id)
-            uncleared = self._uncleared.get(document, set())
-            if entry.sequence in uncleared:
-                uncleared.discard(entry.sequence)
-                self._count -= 1
-            self._forget_if_empty(document)
-        if self.backlog <= BACKLOG_FOR_ROOM:
+        for outbox, run in runs.items():
+            self._count -= outbox.clear(run)
+            self._forget_if_empty(outbox)
+        if self._count <= BACKLOG_FOR_ROOM:
             self._room.set()
         self._core.activity.pulse()
 
-    def _free(self, document: DocumentKey, *, sent: int = 0) -> None:
-        queue = self._queues.get(document)
-        if queue is not None:
-            for _ in range(sent):
-                queue.popleft()
-        self._busy.discard(document)
-        if queue or document in self._reload:
-            self._make_ready(document)
+    def _forget_if_empty(self, outbox: Outbox) -> None:
+        if not outbox.uncleared and not outbox.stale and not outbox.busy:
+            self._outboxes.pop(outbox.document, None)
 
-    def _forget_if_empty(self, document: DocumentKey) -> None:
-        if not self._uncleared.get(document):
-            self._uncleared.pop(document, None)
-            if not self._queues.get(document):
-                self._queues.pop(document, None)
-                self._urgent.discard(document)
-
-    async def _load(self, document: DocumentKey) -> None:
-        """Merge what the store holds of a document into its queue; what is sent but not cleared stays out."""
-        self._reload.discard(document)
-        after, found = 0, {}
-        while entries := await self._core.store.pending(document=document, after=after):
+    async def _load(self, outbox: Outbox) -> None:
+        """Merge what the store holds of a document into its queue."""
+        if outbox.stale:
+            outbox.stale = False
+            self._count -= 1
+        after = 0
+        found: list[Pending] = []
+        while entries := await self._core.store.pending(document=outbox.document, after=after):
             after = entries[-1].sequence
-            found.update({entry.sequence: entry for entry in entries})
-        queue = self._queues.setdefault(document, deque())
-        uncleared = self._uncleared.setdefault(document, set())
-        merged = {entry.sequence: entry for entry in queue}
-        merged.update({sequence: entry for sequence, entry in found.items() if sequence not in uncleared})
-        self._count += len(merged.keys() - uncleared)
-        uncleared.update(merged)
-        self._queues[document] = deque(merged[sequence] for sequence in sorted(merged))
-        if any(is_urgent(entry.outgoing) for entry in merged.values()):
-            self._urgent.add(document)
-        self._free(document)
-        self._forget_if_empty(document)
+            found += entries
+        self._count += outbox.merge(found)
+        outbox.busy = False
+        self._make_ready(outbox)
+        self._forget_if_empty(outbox)
         self._core.activity.pulse()
 
     async def _patiently(self, act: Callable[[], Awaitable[None]]) -> None:
@@ -297,29 +265,11 @@ class Relay:
             after = entries[-1].sequence
             for entry in entries:
                 document = (entry.collection, entry.document_id)
-                if entry.sequence in self._uncleared.get(document, ()):
+                outbox = self._outboxes.get(document)
+                if outbox is not None and entry.sequence in outbox.uncleared:
                     continue
                 if at_once or entry.sequence in self._seen_once:
                     self.reload(document)
                 else:
                     seen.add(entry.sequence)
         self._seen_once = seen
-
-
-def _first_run(queue: deque[Pending]) -> list[Pending]:
-    """The entries at the head that may go together: of one topic and key, or to different receivers."""
-    first = queue[0].outgoing
-    run: list[Pending] = []
-    receivers: set[bytes] = set()
-    for entry in queue:
-        outgoing = entry.outgoing
-        if outgoing.topic != first.topic or len(run) == ENTRIES_PER_SEND:
-            break
-        if outgoing.topic is None:
-            if outgoing.key in receivers:
-                break
-            receivers.add(outgoing.key)
-        elif outgoing.key != first.key:
-            break
-        run.append(entry)
-    return run
