@@ -116,6 +116,17 @@ def test_a_target_that_has_another_version_than_was_told_is_lost():
     assert kinds(run(packages={"t": {"pkg:generic/a": "1"}})) == {"lost"}
 
 
+def test_a_target_whose_wave_was_verified_before_its_update_failed_keeps_the_version():
+    told = [
+        replace(each, topic="updates.failed") if each.topic == "updates.completed" else each
+        for each in life()
+    ]
+    kept = [Kept(each.id, each.topic, each.raw) for each in told]
+    failed = Expected("pkg:generic/a", "2", "1", ("t",), "rolled-back", frozenset({"t"}))
+    assert check(run(told, kept=kept, expected=[failed])) == []
+    assert kinds(run(told, kept=kept, expected=[replace(failed, kept=frozenset())])) == {"lost"}
+
+
 def test_a_change_that_begins_after_it_had_ended_well_is_twice():
     again = [touch(1), touch(2, "end"), touch(3, run="r2", fence=2), touch(4, "end", run="r2", fence=2)]
     assert kinds(run(touches=again)) == {"twice"}

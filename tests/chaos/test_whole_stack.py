@@ -8,18 +8,21 @@ import os
 import pytest
 from chaos.run import Run
 
-SHORT, LONG = 12, 300
+SHORT, LONG = 8, 300
 
 
 @pytest.mark.native
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("updates", "pace"),
-    [pytest.param(SHORT, 2.0, id="short"), pytest.param(LONG, 3.0, id="long", marks=pytest.mark.long)],
+    ("updates", "pace", "decks"),
+    [
+        pytest.param(SHORT, 2.0, 1, id="short"),
+        pytest.param(LONG, 4.0, None, id="long", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
+    ],
 )
-def test_every_update_ends_as_it_would_have_whatever_is_done_to_the_stack(updates, pace, tmp_path):
+def test_every_update_ends_as_it_would_have_whatever_is_done_to_the_stack(updates, pace, decks, tmp_path):
     seed = int(os.environ.get("CHAOS_SEED", "1"))
-    run = Run(tmp_path, seed=seed, updates=updates, pace=pace, mongo=True)
+    run = Run(tmp_path, seed=seed, updates=updates, pace=pace, decks=decks)
     result = run(say=False)
     print("\n".join([*result.story, *result.lines()]))
     assert result.violations == ()

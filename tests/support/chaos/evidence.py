@@ -69,6 +69,8 @@ class Expected:
     before: str
     targets: tuple[str, ...]
     outcome: Outcome
+    kept: frozenset[str] = frozenset()
+    """Targets that have the version in the end although the update failed: their wave was verified before."""
 
 
 @dataclass(frozen=True, slots=True)

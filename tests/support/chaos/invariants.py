@@ -70,8 +70,9 @@ def every_update_ended(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _truth(expected: Expected, evidence: Evidence) -> Iterator[Violation]:
-    wanted = expected.version if expected.outcome == "completed" else expected.before
     for target in expected.targets:
+        updated = expected.outcome == "completed" or target in expected.kept
+        wanted = expected.version if updated else expected.before
         found = evidence.packages.get(target, {}).get(expected.component)
         if found != wanted:
             yield Violation("lost", f"{target} has {expected.component} {found}, and should have {wanted}")

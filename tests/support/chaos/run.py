@@ -61,13 +61,27 @@ class Result:
 
 
 class Run:
-    """A Patchline in ``folder`` on servers of its own, and what becomes of it."""
+    """A Patchline in ``folder`` on servers of its own, and what becomes of it.
 
-    def __init__(self, folder: Path, *, seed: int, updates: int, pace: float, mongo: bool) -> None:
+    ``pace`` is the time between acts of mischief at first, in seconds; ``decks`` how often each kind is done
+    at most, by default until the updates have ended.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int,
+        updates: int,
+        pace: float,
+        mongo: bool = True,
+        decks: int | None = None,
+    ) -> None:
         self.folder = folder
         self.scenario = Scenario.of(updates)
         self._seed = seed
         self._pace = pace
+        self._decks = decks
         self._dice = random.Random(seed)
         (folder / "fleet.yaml").write_text(self.scenario.fleet())
         broker_folder = folder / "native"
@@ -147,7 +161,7 @@ class Run:
         deadline = time.monotonic() + 600 + 3 * updates
         while len(watch.keys["updates.reviewed"]) < updates or not mischief.decks or publisher.is_alive():
             mischief.tick()
-            if time.monotonic() >= next_act and mischief.has_victims:
+            if time.monotonic() >= next_act and mischief.has_victims and self._goes_on(mischief):
                 mischief.act()
                 if say:
                     print(mischief.story[-1], flush=True)
@@ -160,6 +174,9 @@ class Run:
                 raise AssertionError(self._stuck(replicas, mischief, watch))
             time.sleep(0.1)
         return poison
+
+    def _goes_on(self, mischief: Mischief) -> bool:
+        return self._decks is None or mischief.decks < self._decks
 
     def _publish(self, replicas: Replicas, watch: Watch, poison: list[str]) -> None:
         """Publish each item until it is taken, and an unreadable record now and then."""

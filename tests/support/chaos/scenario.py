@@ -47,7 +47,9 @@ class Scenario:
             targets = tuple(_target(pool, place) for place in range(TARGETS_EACH))
             for target in targets:
                 packages.setdefault(target, []).append(component)
-            expected.append(Expected(component, AFTER, BEFORE, targets, outcome))
+            early = frozenset(target for target in targets if group_of(target) == "early")
+            kept = early if outcome == "rolled-back" else frozenset()
+            expected.append(Expected(component, AFTER, BEFORE, targets, outcome, kept))
         return cls(tuple(expected), {target: tuple(found) for target, found in packages.items()})
 
     @property

@@ -81,7 +81,7 @@ class Server:
 
 
 def quiet_port() -> int:
-    """A free port from where the system takes none for outgoing connections, so that it is free again later."""
+    """A free port that the system gives to no outgoing connection, so that it is free again later."""
     while True:
         port = random.SystemRandom().randrange(15_000, 32_000)
         with socket.socket() as attempt, suppress(OSError):
