@@ -24,7 +24,7 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
-from tests.bench.kit_service import TOPICS, Cost, Stopwatch, make_service, records
+from tests.bench.kit_service import BODY_BYTES, TOPICS, Cost, Stopwatch, make_service, records
 from tests.bench.stores import NothingStore, OneByOne
 from tests.bench.transports import kafka_transport
 
@@ -32,10 +32,11 @@ from patchline_kit import memory
 from patchline_kit.clock import SystemClock
 from patchline_kit.runtime import Runtime
 from patchline_kit.store.mongo import MongoAddress, MongoDatabase
-from patchline_kit.store.port import Store
+from patchline_kit.store.port import Outgoing, Save, Store
 from patchline_kit.store.sqlite import SqliteDatabase, SqliteStore
 from patchline_kit.telemetry import Telemetry
 from patchline_kit.transport.kafka import BATCH_BYTES, LINGER_MS
+from patchline_kit.transport.kafka_member import BATCH_RECORDS
 from patchline_kit.transport.topics import PARTITIONS
 from patchline_schemas.updates import UpdateApproved, UpdateRejected
 
@@ -44,7 +45,7 @@ LOOK_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Side:
-    """One run. ``kind`` is ``bare``, ``faststream`` or ``kit``; the rest says how."""
+    """One run. ``kind`` is ``bare``, ``faststream``, ``kit`` or ``store``; the rest says how."""
 
     kind: str
     events: int
@@ -57,6 +58,8 @@ class Side:
     """Whether each save is a write of its own."""
     telemetry: Mapping[str, str] = field(default_factory=dict)
     """OpenTelemetry's variables."""
+    tuned: bool = True
+    """Whether it runs as a service does: on uvloop, with the kit's settings of the garbage collector."""
     group: str = ""
     """The same for replicas; of its own where it is empty."""
 
@@ -84,10 +87,12 @@ def _measured(side: Side) -> Cost:
         "bare": _bare,
         "faststream": _faststream,
         "kit": _kit,
+        "store": _writes,
     }
     os.environ.update(side.telemetry)  # where the exporter looks
-    memory.settle()  # as a service does; the bare loop gains by it too
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    if side.tuned:
+        memory.settle()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if side.tuned else None) as runner:
         try:
             return runner.run(kinds[side.kind](side))
         finally:
@@ -193,6 +198,29 @@ async def _kit(side: Side) -> Cost:
         return cost
 
 
+async def _writes(side: Side) -> Cost:
+    """The store alone: each event's save, as the service under test makes it."""
+    async with _store(side) as store:
+        saves = [
+            Save(
+                collection="seen",
+                id=f"update-{number}",
+                expected_version=0,
+                body=b'{"id": "seen", "reason": "' + b"x" * BODY_BYTES + b'"}',
+                wake_at=None,
+                wake_priority=0,
+                tags=frozenset(),
+                handled=f"event-{number}",
+                outgoing=(Outgoing(f"answer-{number}", UpdateApproved.TOPIC, b"key", (), b"{}" * 150),),
+            )
+            for number in range(side.events)
+        ]
+        watch = Stopwatch()
+        for first in range(0, side.events, BATCH_RECORDS):
+            await store.save_all(saves[first : first + BATCH_RECORDS])
+        return watch.cost(side.events)
+
+
 @asynccontextmanager
 async def _store(side: Side) -> AsyncIterator[Store]:
     with TemporaryDirectory(prefix="patchline-bench-") as folder:
@@ -226,7 +254,7 @@ async def _far_end(side: Side) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     async def published() -> int:
         return sum((await consumer.end_offsets(partitions)).values())
 
-    goal = await published() + side.events
+    goal = side.events + (0 if side.group else await published())  # replicas start on a fresh topic
 
     async def all_published() -> None:
         while await published() < goal:  # noqa: ASYNC110  # Kafka tells nobody

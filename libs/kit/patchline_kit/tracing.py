@@ -226,9 +226,11 @@ class Step(Span):
     def _dropped(self, trace_id: int | None) -> bool:
         """Whether it is clear before a span is made that nobody will see it."""
         sampler = _sampler(self._tracer)
+        if sampler is ALWAYS_OFF:
+            return True
         if isinstance(sampler, EarlySampler) and (trace_id or self._parent):
             return not sampler.keeps(self._parent, trace_id or 0, self._attributes, self._links)
-        return sampler is ALWAYS_OFF
+        return False
 
     def _started(self, trace_id: int | None) -> Span:
         ids = getattr(self._tracer, "id_generator", None)
