@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from multiprocessing import forkserver
 from pathlib import Path
 
 JUMP = timedelta(hours=1, seconds=30)
@@ -21,7 +22,7 @@ PR_SET_PDEATHSIG = 1
 
 def run(service: str, environment: Mapping[str, str], log: Path) -> None:
     """Be a replica of ``service`` until SIGTERM; SIGUSR1 puts its clock forward, SIGUSR2 back."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _end_with_the_run()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -45,6 +46,12 @@ def run(service: str, environment: Mapping[str, str], log: Path) -> None:
     except Exception as error:
         sys.stderr.write(f"patchline: {explained(error)}\n")
         sys.exit(1)
+
+
+def _end_with_the_run() -> None:
+    """Die when the fork server does, and do not keep it alive: it ends when the run has let go of it."""
+    os.close(forkserver._forkserver._forkserver_alive_fd)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _jumping_clock():  # type: ignore[no-untyped-def]
