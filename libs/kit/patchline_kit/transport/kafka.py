@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 from faststream.kafka import KafkaBroker
 
+from patchline_kit.transport import kafka_batches
 from patchline_kit.transport.kafka_clients import KafkaConnection, received
 from patchline_kit.transport.kafka_look import page
 from patchline_kit.transport.kafka_member import KafkaSubscription
@@ -114,20 +115,12 @@ class KafkaTransport:
         futures: list[asyncio.Future[Any]] = []
         errors: list[BaseException] = []
         try:
-            for record in records:
-                futures.append(
-                    await producer.send(
-                        self._prefix + record.topic,
-                        value=record.value,
-                        key=record.key,
-                        headers=list(record.headers),
-                    )
-                )
+            await kafka_batches.send(producer, self._prefix, records, futures)
         except (KafkaError, OSError) as error:
             errors.append(error)
         answer_by = asyncio.get_running_loop().time() + REQUEST_MS / 1000
         for future in futures:
-            if not future.done():  # only the first of what goes out together
+            if not future.done():
                 patience = answer_by - asyncio.get_running_loop().time()
                 await asyncio.wait([future], timeout=max(0.0, patience))
             if not future.done():
