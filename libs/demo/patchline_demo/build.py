@@ -78,8 +78,10 @@ def build_fleet(
     ports = dict(zip((blueprint.id for blueprint in FLEET), chosen, strict=True))
     apps = [App(blueprint, _folder(folder, blueprint), ports[blueprint.id]) for blueprint in FLEET]
 
+    uv = find_uv_bin()  # here, for two threads that ask sysconfig at once may see it half made
+
     def build(app: App) -> None:
-        _build_app(app, ports)
+        _build_app(app, ports, uv)
         progress(f"built {app.blueprint.id} ({', '.join(app.blueprint.packages[:2])})")
 
     with ThreadPoolExecutor(max_workers=4) as pool:
@@ -125,7 +127,7 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def _build_app(app: App, ports: dict[str, int]) -> None:
+def _build_app(app: App, ports: dict[str, int], uv: str) -> None:
     blueprint = app.blueprint
     app.folder.mkdir(parents=True)
     with resources.as_file(resources.files("patchline_demo") / "apps") as sources:
@@ -146,7 +148,6 @@ def _build_app(app: App, ports: dict[str, int]) -> None:
     # A JSON string or number is a TOML string or number too.
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     (app.folder / "config" / "app.toml").write_text("\n".join(lines) + "\n")
-    uv = find_uv_bin()
     run([uv, "venv", "--quiet", "--python", sys.executable, ".venv"], cwd=app.folder)
     run([uv, "pip", "install", "--quiet", "--python", ".venv", *blueprint.packages], cwd=app.folder)
 
