@@ -123,8 +123,9 @@ class TransportContract:
         await transport.subscribe("group", [TOPIC], sink)
         await sink.until(10)
         await until(lambda: settled(sink, 3))
+        before = len(sink.records)
         await transport.publish([record(10)])
-        await sink.until(len(sink.records) + 1)
+        await sink.until(before + 1)
 
         first, second, third, *later = [numbers(batch) for batch in sink.batches]
         assert first == second == third[: len(first)]

@@ -38,6 +38,8 @@ ITEM = {
     "released_at": "2025-03-05T20:05:00Z",
 }
 
+BANNER = re.compile(r"Kafka at \S+ \(topics patchline-\w{8}\.\*\); store: MongoDB at \S+ \(patchline_\w{8}\)")
+
 
 def until(condition: Callable[[], object], what: Callable[[], str], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
@@ -63,10 +65,7 @@ def test_a_whole_patchline_carries_an_update_to_its_end_with_a_replica_beside_it
     tmp_path: Path, servers: None
 ):
     with running(tmp_path, FLEET) as whole:
-        said = whole.log.read_text()
-        assert re.search(
-            r"Kafka at \S+ \(topics patchline-\w{8}\.\*\); store: MongoDB at \S+ \(patchline_\w{8}\)", said
-        )
+        until(lambda: BANNER.search(whole.log.read_text()), lambda: whole.log.read_text())
         port = free_port("127.0.0.1")
         beside = subprocess.Popen(
             [COMMAND, "service", "run", "deployment", "--health-port", str(port)],
