@@ -72,8 +72,9 @@ def name_of(folder: Path) -> str:
     """A name that stays with the folder, made the first time, by whichever process comes first."""
     path = folder / NAME_FILE
     if not path.exists():
-        fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_text(f"{uuid.uuid4()}\n")
+        name = uuid.uuid4()
+        fresh = path.with_suffix(f".{name}")  # no process id: each container's first process has the same
+        fresh.write_text(f"{name}\n")
         with contextlib.suppress(FileExistsError):
             os.link(fresh, path)
         fresh.unlink()
