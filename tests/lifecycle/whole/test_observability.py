@@ -108,6 +108,14 @@ def test_the_alert_rules_are_as_prometheus_reads_them():
             seen.add(rule["alert"])
 
 
+def test_the_docs_say_what_to_do_about_each_alert():
+    rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    rows = re.findall(
+        r"^\| `(Patchline\w+)` \| (\w+) \|", (ROOT / "docs/operations.md").read_text(), flags=re.MULTILINE
+    )
+    assert rows == [(rule["alert"], rule["labels"]["severity"]) for rule in rules]
+
+
 def test_the_dashboard_is_as_grafana_reads_it():
     dashboard = json.loads(DASHBOARD.read_text())
     assert dashboard["schemaVersion"] >= 39
