@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import uuid_utils
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_json
 
 SPEC_VERSION = "1.0"
 NAMESPACE = uuid_utils.UUID("5b1d3f0e-6f52-5c0b-9d0e-0b5f6f0f9a41")
@@ -133,10 +134,10 @@ def encode(event: Event, envelope: Envelope) -> WireRecord:
         VERSION_HEADER,
         JSON_HEADER,
         ("ce_id", envelope.id.encode()),
-        ("ce_source", envelope.source.encode()),
-        ("ce_type", envelope.type.encode()),
+        _header("ce_source", envelope.source),
+        _header("ce_type", envelope.type),
         ("ce_subject", envelope.subject.encode()),
-        ("ce_time", _rfc3339(envelope.time).encode()),
+        ("ce_time", _rfc3339(envelope.time)),
     ]
     if envelope.causationid:
         headers.append(("ce_causationid", envelope.causationid.encode()))
@@ -178,7 +179,7 @@ def decode(headers: Headers, value: bytes) -> tuple[Envelope, Event]:
     if event_class is None:
         raise EnvelopeError(f"unknown event type {envelope.type!r} (event {envelope.id})")
     try:
-        return envelope, event_class.model_validate_json(body)
+        return envelope, event_class.__pydantic_validator__.validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the body"
@@ -199,29 +200,40 @@ def _structured(value: bytes) -> tuple[Envelope, bytes]:
 
 
 def _envelope(ce: Mapping[str, str]) -> Envelope:
-    missing = [name for name in REQUIRED if not ce.get(name)]
-    if missing:
-        raise EnvelopeError(f"no CloudEvent: the attribute {missing[0].removeprefix('ce_')!r} is missing")
-    if ce["ce_specversion"] != SPEC_VERSION:
-        raise EnvelopeError(f"CloudEvents version {ce['ce_specversion']!r} is not {SPEC_VERSION!r}")
+    id_, source, type_ = ce.get("ce_id"), ce.get("ce_source"), ce.get("ce_type")
+    if not (id_ and source and type_) or ce.get("ce_specversion") != SPEC_VERSION:
+        raise EnvelopeError(_why_none(ce))
     try:
         time = datetime.fromisoformat(ce["ce_time"]) if "ce_time" in ce else datetime.now(UTC)
     except ValueError as error:
-        raise EnvelopeError(f"event {ce['ce_id']}: time {ce['ce_time']!r} is no RFC 3339 time") from error
+        raise EnvelopeError(f"event {id_}: time {ce['ce_time']!r} is no RFC 3339 time") from error
     if time.tzinfo is None:
-        raise EnvelopeError(f"event {ce['ce_id']}: time {ce['ce_time']!r} has no zone")
+        raise EnvelopeError(f"event {id_}: time {ce['ce_time']!r} has no zone")
     return Envelope(
-        id=ce["ce_id"],
-        source=ce["ce_source"],
-        type=ce["ce_type"],
+        id=id_,
+        source=source,
+        type=type_,
         subject=ce.get("ce_subject", ""),
-        time=time.astimezone(UTC),
+        time=time if time.tzinfo is UTC else time.astimezone(UTC),
         causationid=ce.get("ce_causationid"),
         traceparent=ce.get("ce_traceparent"),
         onlyfor=ce.get("ce_onlyfor"),
     )
 
 
-def _rfc3339(time: datetime) -> str:
-    text = time.isoformat() if time.tzinfo is UTC else time.astimezone(UTC).isoformat()
-    return text.removesuffix("+00:00") + "Z"
+def _why_none(ce: Mapping[str, str]) -> str:
+    """Why these attributes are those of no CloudEvent."""
+    missing = [name for name in REQUIRED if not ce.get(name)]
+    if missing:
+        return f"no CloudEvent: the attribute {missing[0].removeprefix('ce_')!r} is missing"
+    return f"CloudEvents version {ce['ce_specversion']!r} is not {SPEC_VERSION!r}"
+
+
+def _rfc3339(time: datetime) -> bytes:
+    return to_json(time if time.tzinfo is UTC else time.astimezone(UTC))[1:-1]
+
+
+@lru_cache(maxsize=1024)
+def _header(name: str, text: str) -> tuple[str, bytes]:
+    """A header that many records have alike."""
+    return name, text.encode()

@@ -31,7 +31,7 @@ class NothingStore:
     async def handled(self, collection: str, id: str, record_id: str) -> bool:
         return False
 
-    async def save(self, save: Save) -> Saved:
+    def _saved(self, save: Save) -> Saved:
         return Saved(
             version=save.expected_version + 1,
             pending=tuple(
@@ -47,8 +47,11 @@ class NothingStore:
             ),
         )
 
+    async def save(self, save: Save) -> Saved:
+        return self._saved(save)
+
     async def save_all(self, saves: Sequence[Save]) -> Sequence[Saved]:
-        return [await self.save(save) for save in saves]
+        return [self._saved(save) for save in saves]
 
     async def note(
         self, collection: str, id: str, expected_version: int, record_id: str, at: datetime

@@ -168,7 +168,7 @@ class Core:
 
 def to_document(kind: type[D], stored: Stored) -> D:
     """The document that lies in the store."""
-    document = kind.model_validate_json(stored.body)
+    document: D = kind.__pydantic_validator__.validate_json(stored.body)
     document.version = stored.version
     document.wake_at = stored.wake_at
     document.wake_priority = plain(stored.wake_priority)

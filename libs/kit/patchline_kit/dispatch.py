@@ -44,7 +44,7 @@ class Dispatch:
         if not keys:
             return
         lanes = {job.lane for jobs in keys.values() for job in jobs}
-        blocked = set(await self._core.store.parked_lanes(sorted(lanes)))
+        blocked = set(await self._core.store.parked_lanes(list(lanes)))
         await Batch(self._handling, keys.values(), blocked).run()
 
     async def message(self, pending: Pending) -> None:

@@ -238,7 +238,7 @@ class _Call:
         self._argument = argument
         self._started = core.clock.monotonic()
         self.name = name
-        self.span = tracing.step(
+        self.span = tracing.Step(
             core.tracer,
             tracing.span_name(name),
             about=argument,

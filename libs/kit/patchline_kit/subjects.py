@@ -15,7 +15,7 @@ HOLDERS = ("", "order.", "assignment.")
 """Where the id may stand: in the thing itself, in its wave's order, in its target's assignment."""
 
 
-def subjects(thing: object) -> dict[str, str]:
+def subjects(thing: object) -> dict[str, Any]:
     """The ids by which a trace is found again, by attribute."""
     found = {}
     kind: Any = type(thing)

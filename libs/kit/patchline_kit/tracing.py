@@ -11,7 +11,7 @@ from contextvars import Token
 from datetime import datetime, timedelta
 from functools import cache
 from random import getrandbits
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
@@ -79,6 +79,10 @@ class Step(Span):
 
     It is the current span from the beginning; who asks for its context, to log or to emit, opens it. A
     context manager for one use.
+
+    ``about`` is the event, message or document in hand. ``parent`` is a W3C traceparent; ``parent_at`` is
+    when it was written. Where there is none, all steps of the same ``seed`` (an event's id) begin the same
+    trace. ``apart`` begins a trace in any case.
     """
 
     def __init__(
@@ -86,25 +90,25 @@ class Step(Span):
         tracer: Tracer,
         name: str,
         *,
-        about: object,
-        trigger: SpanContext | None,
-        waited: bool,
-        apart: bool,
-        seed: str | None,
+        about: object = None,
+        parent: str | None = None,
+        parent_at: datetime | None = None,
         now: datetime,
-        kind: SpanKind,
-        urgent: bool,
+        kind: SpanKind = SpanKind.INTERNAL,
+        seed: str | None = None,
+        urgent: bool = False,
+        apart: bool = False,
     ) -> None:
         self._tracer = tracer
         self._name = name
-        self._trigger = trigger
-        self._waited = waited
+        self._trigger = parse(parent)
+        self._waited = _long_ago(parent_at, now)
         self._apart = apart
         self._seed = seed
         self._now = now
         self._kind = kind
         self._began = time.time_ns()
-        self._attributes: dict[str, Any] = dict(subjects(about))
+        self._attributes = subjects(about)
         if urgent:
             self._attributes[URGENT] = True
         self._about = self._attributes.get(NAMES["update"])
@@ -273,38 +277,6 @@ class Step(Span):
         return [Link(other, {"reason": reason})]
 
 
-def step(
-    tracer: Tracer,
-    name: str,
-    *,
-    about: object = None,
-    parent: str | None = None,
-    parent_at: datetime | None = None,
-    now: datetime,
-    kind: SpanKind = SpanKind.INTERNAL,
-    seed: str | None = None,
-    urgent: bool = False,
-    apart: bool = False,
-) -> Step:
-    """A span around one step; ``about`` is the event, message or document in hand.
-
-    ``parent`` is a W3C traceparent; ``parent_at`` is when it was written. Where there is none, all steps of
-    the same ``seed`` (an event's id) begin the same trace. ``apart`` begins a trace in any case.
-    """
-    return Step(
-        tracer,
-        name,
-        about=about,
-        trigger=parse(parent),
-        waited=_long_ago(parent_at, now),
-        apart=apart,
-        seed=seed,
-        now=now,
-        kind=kind,
-        urgent=urgent,
-    )
-
-
 def take_up(document: Document, header: str | None = None, saved_at: datetime | None = None) -> None:
     """Let the running step go on in the trace of the document that it has loaded or created."""
     span = trace.get_current_span()
@@ -396,7 +368,6 @@ __all__ = [
     "failed",
     "not_good",
     "parse",
-    "step",
     "take_up",
     "traceparent",
 ]

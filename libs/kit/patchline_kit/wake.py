@@ -253,7 +253,7 @@ class Wakers:
                 traceparent=stored.traceparent,
                 caused_at=stored.saved_at,
             )
-            with tracing.step(
+            with tracing.Step(
                 core.tracer,
                 tracing.span_name(name),
                 about=document,

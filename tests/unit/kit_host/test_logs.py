@@ -31,7 +31,7 @@ def failed() -> logging.LogRecord:
 
 def test_a_json_line_carries_the_trace_and_what_was_added():
     tracer = Telemetry({}).tracer("planning")
-    with tracing.step(tracer, "step", now=datetime.now(UTC)):
+    with tracing.Step(tracer, "step", now=datetime.now(UTC)):
         said = json.loads(JsonLines(Redactor()).format(line("planned", update_id="u-1")))
         assert said["trace_id"] == current_trace_id()
         assert (

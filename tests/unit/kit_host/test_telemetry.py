@@ -14,9 +14,9 @@ NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
 def test_without_an_exporter_a_trace_has_an_id_and_goes_on_in_the_next_service():
     telemetry = Telemetry({})
-    with tracing.step(telemetry.tracer("planning"), "plan", now=NOW) as first:
+    with tracing.Step(telemetry.tracer("planning"), "plan", now=NOW) as first:
         header = tracing.traceparent(first)
-    with tracing.step(telemetry.tracer("testing"), "test", parent=header, now=NOW) as second:
+    with tracing.Step(telemetry.tracer("testing"), "test", parent=header, now=NOW) as second:
         assert second.get_span_context().trace_id == first.get_span_context().trace_id != 0
         assert second.get_span_context().span_id != first.get_span_context().span_id
 
@@ -25,7 +25,7 @@ def test_spans_of_one_process_carry_the_name_of_their_service(capsys, monkeypatc
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_on")
     telemetry = Telemetry({"OTEL_TRACES_EXPORTER": "console", "OTEL_TRACES_SAMPLER": "always_on"})
     for service in ("planning", "testing"):
-        with tracing.step(telemetry.tracer(service), "step", now=NOW):
+        with tracing.Step(telemetry.tracer(service), "step", now=NOW):
             pass
     telemetry.shutdown()
 

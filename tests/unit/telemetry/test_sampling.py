@@ -29,7 +29,7 @@ class Kept:
         self.tracer = telemetry.tracer("planning")
 
     def step(self, update: str, *, error: str | None = None, **how: Any) -> str:
-        with tracing.step(self.tracer, "plan", now=NOW, **how) as span:
+        with tracing.Step(self.tracer, "plan", now=NOW, **how) as span:
             tracing.take_up(Plan(id=update))
             if error is not None:
                 tracing.not_good(error)
@@ -91,6 +91,6 @@ def test_the_standard_variable_chooses_another_sampler(monkeypatch: pytest.Monke
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
     exporter = InMemorySpanExporter()
     telemetry = Telemetry({"OTEL_TRACES_SAMPLER": "always_off"}, processors=(SimpleSpanProcessor(exporter),))
-    with tracing.step(telemetry.tracer("planning"), "plan", now=NOW, urgent=True):
+    with tracing.Step(telemetry.tracer("planning"), "plan", now=NOW, urgent=True):
         tracing.not_good("no")
     assert exporter.get_finished_spans() == ()

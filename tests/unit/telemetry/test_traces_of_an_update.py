@@ -31,7 +31,7 @@ def tracer() -> Any:
 def header(tracer: Any, document: Document | None = None, **how: Any) -> str:
     """What a step passes on that has loaded ``document``."""
     stored = how.pop("stored", None)
-    with tracing.step(tracer, "step", now=NOON, **how) as span:
+    with tracing.Step(tracer, "step", now=NOON, **how) as span:
         if document is not None:
             tracing.take_up(document, stored, NOON)
         return tracing.traceparent(span)
@@ -64,7 +64,7 @@ def test_who_follows_the_same_event_begins_the_same_trace(tracer: Any):
 def test_an_update_that_another_brings_on_stays_in_its_own_trace(tracer: Any):
     own = header(tracer, Plan(id="a"), seed="1")
     other = header(tracer, Plan(id="b"), seed="2")
-    with tracing.step(tracer, "begin", parent=other, now=NOON) as span:
+    with tracing.Step(tracer, "begin", parent=other, now=NOON) as span:
         tracing.take_up(Plan(id="a"), own, NOON)
         assert trace(tracing.traceparent(span)) == trace(own)
 
@@ -72,7 +72,7 @@ def test_an_update_that_another_brings_on_stays_in_its_own_trace(tracer: Any):
 def test_an_update_whose_own_trace_is_long_over_begins_the_next(tracer: Any):
     own = header(tracer, Plan(id="a"), seed="1")
     other = header(tracer, seed="2")
-    with tracing.step(tracer, "begin", parent=other, now=NOON + timedelta(hours=2)) as span:
+    with tracing.Step(tracer, "begin", parent=other, now=NOON + timedelta(hours=2)) as span:
         tracing.take_up(Plan(id="a"), own, NOON)
         found = trace(tracing.traceparent(span))
     assert belongs_to(found, "a")

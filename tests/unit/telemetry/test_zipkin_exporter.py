@@ -26,7 +26,7 @@ def spans_of(*services: str) -> Any:
     exporter = InMemorySpanExporter()
     telemetry = Telemetry({}, processors=(SimpleSpanProcessor(exporter),), sampler=ALWAYS_ON)
     for service in services:
-        with tracing.step(telemetry.tracer(service), "step", now=datetime.now(UTC)):
+        with tracing.Step(telemetry.tracer(service), "step", now=datetime.now(UTC)):
             pass
     return exporter.get_finished_spans()
 

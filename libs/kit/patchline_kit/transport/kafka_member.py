@@ -172,8 +172,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._in_hand = [*part, *rest]
                 if not await self._handled([received(record, self._prefix) for record in part]):
                     return
-                for record in part:
-                    self._uncommitted[TopicPartition(record.topic, record.partition)] = record.offset + 1
+                self._uncommitted |= _ends(part)
                 self._commit_in_background()
                 urgent, routine = _lanes(await self._more_urgent())[0] if urgent else [], rest
         finally:
@@ -269,6 +268,12 @@ def _lanes(records: Iterable[ConsumerRecord]) -> tuple[list[ConsumerRecord], lis
     for record in records:
         lanes[is_urgent(record.topic)][record.topic, record.partition].append(record)
     return _merged(lanes[True]), _merged(lanes[False])
+
+
+def _ends(records: Iterable[ConsumerRecord]) -> Positions:
+    """The positions behind ``records``, which are in order within a partition."""
+    ends = {(record.topic, record.partition): record.offset + 1 for record in records}
+    return {TopicPartition(*partition): end for partition, end in ends.items()}
 
 
 def _merged(partitions: Mapping[tuple[str, int], list[ConsumerRecord]]) -> list[ConsumerRecord]:
