@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import hashlib
 import io
 import json
@@ -51,6 +52,20 @@ async def test_what_was_put_comes_back_as_it_was(
     assert (back / "run.sh").stat().st_mode & 0o777 == 0o750
     assert (back / "current").readlink() == Path("config")
     assert (back / "manifest.json").read_text() == "one of the application's own"
+
+
+async def test_what_a_backup_took_of_memory_is_given_back_at_once(
+    archives: FolderArchives, folder: Path, tmp_path: Path
+) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        archive = await archives.put(folder, "web-1/one")
+        await archives.fetch(archive.address, archive.sha256, tmp_path / "fetched")
+        held = [each for each in gc.get_objects() if isinstance(each, tarfile.TarFile)]
+    finally:
+        gc.enable()
+    assert held == []
 
 
 async def test_an_archive_is_named_with_its_true_digest_and_size(
