@@ -33,6 +33,7 @@ TARGETS = 20
 RELEASED = datetime(2026, 1, 1, tzinfo=UTC)
 EMERGENCY = "pkg:generic/emergency"
 CHUNK = 5_000
+SHARE = 0.05
 NATIVE = pytest.param("kafka", marks=pytest.mark.native)
 
 
@@ -42,13 +43,15 @@ class Passage:
 
     seconds: float
     backlog_seconds: float
+    """How long the backlog needed, or was seen to be at work yet."""
     planned_before: int
     """Routine updates planned between the emergency's publication and its plan."""
-    routine: int
+    routine_left: int
+    """Updates of the backlog that were not planned yet at the end."""
 
     @property
     def share(self) -> float:
-        """Of the time that the backlog needed."""
+        """Of the time that the backlog needs; at most this, if some of it is left."""
         return self.seconds / self.backlog_seconds
 
 
@@ -61,7 +64,7 @@ async def test_an_emergency_is_planned_before_nearly_all_of_the_backlog(log, tmp
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3_600)
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("log", ["embedded", NATIVE])
 async def test_an_emergency_behind_50_000_events_takes_less_than_a_twentieth_of_their_time(
     log, tmp_path, request
@@ -69,7 +72,7 @@ async def test_an_emergency_behind_50_000_events_takes_less_than_a_twentieth_of_
     async with _system(log, tmp_path, request, routine=50_000) as system:
         passage = await _pass(system, 50_000)
     print(f"\n{log}: the emergency took {passage.share:.2%} of the backlog's time: {passage}")
-    assert passage.share < 0.05, passage
+    assert passage.share < SHARE, passage
 
 
 @pytest.mark.parametrize("log", ["embedded", NATIVE])
@@ -94,7 +97,7 @@ async def test_an_older_routine_event_of_the_same_update_that_comes_later_change
 
 
 async def _pass(system: SystemHarness, routine: int) -> Passage:
-    """Publish the backlog, the emergency behind it, and see both through."""
+    """Publish the backlog and the emergency behind it; see it through, the backlog as far as it matters."""
     for first in range(0, routine, CHUNK):
         await _publish(system, [_routine(number) for number in range(first, min(first + CHUNK, routine))])
     progress = Progress(system)
@@ -103,8 +106,9 @@ async def _pass(system: SystemHarness, routine: int) -> Passage:
     start = time.monotonic()
     await system.until(lambda: progress.has(update_id(EMERGENCY, "2")), timeout=600)
     seconds, planned_before = time.monotonic() - start, progress.routine() - planned
-    await system.until(lambda: progress.routine() >= routine, timeout=3_000)
-    return Passage(seconds, time.monotonic() - start, planned_before, routine)
+    enough = start + seconds / SHARE
+    await system.until(lambda: progress.routine() >= routine or time.monotonic() > enough, timeout=1_200)
+    return Passage(seconds, time.monotonic() - start, planned_before, routine - progress.routine())
 
 
 class Progress:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
-import shutil
 import sqlite3
 import threading
 from collections import Counter
@@ -21,18 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from patchline_kit.sqlite_file import NewerLayout, code_of, connect, disk_is_full, lay_out
 from patchline_kit.store.port import AlreadyHandled, FenceLost, StoreError, StoreFull, VersionConflict
 
 T = TypeVar("T")
 C = TypeVar("C", bound=sqlite3.Connection)
 
 SCHEMA_VERSION = 1
-BUSY_TIMEOUT_MS = 30_000
-"""How long a commit waits for another process's commit."""
 BATCH = 1_000
 """Most jobs that share a commit."""
-ROOM_BYTES = 1 << 20
-"""Below this much free disk an I/O error counts as a full disk."""
+CACHE_KIB = 32_000
+"""Of pages, for each connection."""
 
 FAULTS_OF_THE_FILE = frozenset(
     {
@@ -150,10 +148,12 @@ class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._writing = self._connect(WritingConnection)
-            self._create_schema()
-            self._reading = self._connect(sqlite3.Connection)
+            self._writing = _connect(path, WritingConnection)
+            lay_out(self._writing, path, schema=SCHEMA, layout=SCHEMA_VERSION)
+            self._reading = _connect(path, sqlite3.Connection)
             self._reading.execute("PRAGMA query_only = ON")
+        except NewerLayout as newer:
+            raise StoreError(str(newer)) from newer
         except sqlite3.Error as error:
             raise StoreError(f"{path} cannot be opened as Patchline's store: {error}") from error
         self._collected: list[_Job[Any]] = []
@@ -218,33 +218,6 @@ class SqliteDatabase:
             self._jobs.put(self._collected)
             self._collected = []
 
-    def _connect(self, kind: type[C]) -> C:
-        connection = sqlite3.connect(
-            self.path, isolation_level=None, check_same_thread=False, cached_statements=256, factory=kind
-        )
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA cache_size = -32000")
-        return connection
-
-    def _create_schema(self) -> None:
-        self._writing.execute("BEGIN IMMEDIATE")
-        try:
-            (found,) = self._writing.execute("PRAGMA user_version").fetchone()
-            if found == 0:
-                for statement in SCHEMA.split(";"):
-                    self._writing.execute(statement)
-                self._writing.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            self._writing.execute("COMMIT")
-        except sqlite3.Error:
-            self._writing.execute("ROLLBACK")
-            raise
-        if found > SCHEMA_VERSION:
-            raise StoreError(
-                f"{self.path} was written by a newer Patchline (layout {found}); update this one"
-            )
-
     def _write_forever(self) -> None:
         while (batch := self._jobs.get()) is not None:
             while len(batch) < BATCH and (more := self._at_once()) is not None:
@@ -292,24 +265,20 @@ class SqliteDatabase:
         return results
 
     def _explained(self, error: sqlite3.Error) -> StoreError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and self._no_room()):
+        if disk_is_full(error, self.path):
             return StoreFull(f"no room left to write {self.path}: {error}; free some disk space")
         return StoreError(f"{self.path}: {error}")
 
-    def _no_room(self) -> bool:
-        try:
-            return shutil.disk_usage(self.path.parent).free < ROOM_BYTES
-        except OSError:
-            return False
+
+def _connect(path: Path, kind: type[C]) -> C:
+    connection = connect(path, kind)
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    return connection
 
 
 def _concerns_all(error: Exception) -> bool:
     """Whether the file, rather than one job, is at fault."""
-    return (
-        isinstance(error, sqlite3.Error)
-        and getattr(error, "sqlite_errorcode", 0) & 0xFF in FAULTS_OF_THE_FILE
-    )
+    return isinstance(error, sqlite3.Error) and code_of(error) in FAULTS_OF_THE_FILE
 
 
 def _resolve(batch: list[_Job[Any]], results: list[Any]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
-import shutil
 import sqlite3
 import threading
 import time
@@ -20,19 +19,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from patchline_kit.sqlite_file import NewerLayout, connect, disk_is_full, lay_out
 from patchline_kit.transport.embedded_rows import dump, instant, micros, received
 from patchline_kit.transport.port import Received, TransportError
 from patchline_kit.transport.topics import Topic
 from patchline_schemas import WireRecord
 
 LAYOUT = 1
-BUSY_TIMEOUT_MS = 30_000
-"""How long a commit waits for another process's commit."""
 MOST_RECORDS_A_COMMIT = 5_000
 LAZY_SECONDS = 0.02
 """How long a position waits for an append to share its fsync; what a crash loses of it is delivered again."""
-ROOM_BYTES = 1 << 20
-"""Below this much free disk an I/O error counts as a full disk."""
 PRUNE_CHUNK = 1_000
 """Records deleted in one transaction, so that publishers never wait long behind it."""
 
@@ -75,10 +71,12 @@ class LogFile:
         self._loop = asyncio.get_running_loop()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._writing = self._connect()
-            self._lay_out()
-            self._reading = self._connect()
+            self._writing = connect(path, sqlite3.Connection)
+            lay_out(self._writing, path, schema=SCHEMA, layout=LAYOUT)
+            self._reading = connect(path, sqlite3.Connection)
             self._reading.execute("PRAGMA query_only = ON")
+        except NewerLayout as newer:
+            raise TransportError(str(newer)) from newer
         except (sqlite3.Error, OSError) as error:
             raise self._explained(error) from error
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -180,32 +178,6 @@ class LogFile:
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False, cached_statements=256
-        )
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        return connection
-
-    def _lay_out(self) -> None:
-        self._writing.execute("BEGIN IMMEDIATE")
-        try:
-            (found,) = self._writing.execute("PRAGMA user_version").fetchone()
-            if found == 0:
-                for statement in SCHEMA.split(";"):
-                    self._writing.execute(statement)
-                self._writing.execute(f"PRAGMA user_version = {LAYOUT}")
-        except BaseException:
-            self._writing.execute("ROLLBACK")
-            raise
-        self._writing.execute("COMMIT")
-        if found > LAYOUT:
-            raise TransportError(
-                f"{self._path} was written by a newer Patchline (layout {found}); update this one"
-            )
-
     async def _submit(
         self,
         *,
@@ -303,21 +275,13 @@ class LogFile:
     def _explained(self, error: Exception) -> Exception:
         if isinstance(error, TransportError):
             return error
-        if self._disk_is_full(error):
+        if disk_is_full(error, self._path):
             return TransportError(
                 f"the disk under {self._path} is full: make room there; nothing acknowledged is lost"
             )
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
             return TransportError(f"{self._path} cannot be used as Patchline's event log: {error}")
         return TransportError(f"the event log {self._path} cannot be read or written: {error}")
-
-    def _disk_is_full(self, error: Exception) -> bool:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
-            return True
-        if code != sqlite3.SQLITE_IOERR:
-            return False
-        return shutil.disk_usage(self._path.parent).free < ROOM_BYTES
 
 
 def _prune(connection: sqlite3.Connection, topic: Topic, before: int) -> int:
