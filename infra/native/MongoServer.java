@@ -43,8 +43,11 @@ class MongoServer {
     /** The one file of this process; databases open collections before their constructors can be told of it. */
     private static MVStore store;
 
+    /** What is not in it is read from the file and deserialized again for each query. */
+    private static final int CACHE_MEGABYTES = 256;
+
     public static void main(String[] arguments) throws Exception {
-        store = new MVStore.Builder().fileName(arguments[2]).autoCommitDisabled().open();
+        store = new MVStore.Builder().fileName(arguments[2]).autoCommitDisabled().cacheSize(CACHE_MEGABYTES).open();
         store.setAutoCommitDelay(0);
         store.setRetentionTime(0);
         var backend = new DurableBackend(store);
