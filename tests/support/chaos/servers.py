@@ -70,7 +70,7 @@ class Server:
         if pid is None:
             return
         os.kill(pid, signal.SIGKILL)
-        _wait_for_end(pid)
+        _wait_for_end(pid, self.port)
 
     def _share_jars(self) -> None:
         """Use the jars that the house has, if it has them; fetching them again takes a while."""
@@ -89,16 +89,25 @@ def quiet_port() -> int:
             return port
 
 
-def _wait_for_end(pid: int, seconds: float = 20) -> None:
+def _wait_for_end(pid: int, port: int, seconds: float = 20) -> None:
+    """Return when the process is gone and its port is free: its threads may die after the first of them."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return
-        if state == "Z":
+        if _is_gone(pid) and not _answers(port):
             return
         time.sleep(0.02)
-    raise AssertionError(f"the process {pid} does not end")
+    raise AssertionError(f"the process {pid} does not end, or its port {port} is not given back")
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as attempt:
+        return attempt.connect_ex(("127.0.0.1", port)) == 0
