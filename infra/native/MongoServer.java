@@ -238,7 +238,10 @@ class MongoServer {
                     continue;
                 }
                 if (query.get(key) instanceof Document range) {
-                    bound(range, "$gt", "$gte", low);
+                    if (!bound(range, "$gt", "$gte", low) && wantsValue(range)) {
+                        low.add(null); // behind all that have none, as a partial index leaves them out
+                        low.add(MaxKey.getInstance());
+                    }
                     bound(range, "$lt", "$lte", high);
                 }
                 break;
@@ -247,11 +250,14 @@ class MongoServer {
             entries.subMap(low, true, high, true).values().forEach(found::addAll);
         }
 
-        private static void bound(Document range, String open, String closed, List<Object> end) {
+        private static boolean bound(Document range, String open, String closed, List<Object> end) {
             Object value = range.getOrDefault(open, range.get(closed));
-            if (value != null) {
-                end.add(value);
-            }
+            return value != null && end.add(value);
+        }
+
+        /** Whether a document without the key, or with null there, cannot fit; what is looked for so is never stored as null. */
+        private static boolean wantsValue(Document range) {
+            return range.containsKey("$lt") || range.containsKey("$lte") || Boolean.TRUE.equals(range.get("$exists"));
         }
 
         private static boolean isValue(Document query, String key) {
