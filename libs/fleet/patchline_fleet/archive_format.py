@@ -71,7 +71,7 @@ def pack(folder: Path, into: IO[bytes], *, stop: threading.Event) -> tuple[str, 
         tar.addfile(head, io.BytesIO(content))
         for name in sorted([*manifest.folders, *manifest.files, *manifest.links]):
             tar.add(folder / name, arcname=CONTENT + name, recursive=False)
-    tar.members.clear()  # each names the archive: together they would keep the compressor's memory
+        tar.getmembers().clear()  # each names the archive: together they would keep the compressor's memory
     return sink.digest.hexdigest(), sink.size
 
 

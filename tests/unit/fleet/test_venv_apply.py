@@ -270,6 +270,19 @@ async def test_an_update_cut_off_half_way_is_made_whole_by_applying_it_again(
     assert broken_rules(apps.log(target)) == []
 
 
+@pytest.mark.parametrize("was_cut_off", [False, True])
+async def test_what_somebody_changed_in_another_package_stays(apps: VenvWorld, was_cut_off: bool) -> None:
+    target = apps.target()
+    with (site(target) / "six.py").open("a") as file:
+        file.write("HOTFIX = True\n")
+    if was_cut_off:
+        await cut_off(apps, target)
+        lose_half_the_files(target)
+    await apply(apps, target, fence=2)
+    assert await versions(apps, target) == {**OLD, IDNA: NEW[IDNA]}
+    assert (site(target) / "six.py").read_text().endswith("HOTFIX = True\n")
+
+
 APPLY_AND_HANG = """
 import asyncio, sys
 from datetime import timedelta

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from driver_worlds import IDNA, LIMIT, NEW, VenvWorld, build_environment
+from driver_worlds import IDNA, LIMIT, NEW, VenvWorld, build_environment, uv
 
 from patchline_fleet.driver import StageOutput
 from patchline_fleet.venv_app.driver import VenvDriver
@@ -58,6 +58,15 @@ async def test_what_did_not_work_before_is_not_blamed_on_the_update(apps: VenvWo
     before, after = by_name(rehearsal.before), by_name(rehearsal.after)
     assert (before["imports"].passed, after["imports"].passed) == (True, True)
     assert "stale: ModuleNotFoundError" in before["imports"].output
+
+
+async def test_nothing_is_installed_anew_for_being_in_a_copy(apps: VenvWorld, tmp_path: Path) -> None:
+    target = apps.target()
+    with_a_script = "charset-normalizer==3.3.2"
+    uv("pip", "install", "--python", ".venv", with_a_script, cwd=Path(target.path or ""))
+    rehearsal = await apps.driver.rehearse(target, IDNA, NEW[IDNA], tmp_path / "copy", timeout=LIMIT)
+    assert "idna==3.7" in rehearsal.apply.output
+    assert "charset-normalizer" not in rehearsal.apply.output
 
 
 async def test_a_module_that_takes_the_interpreter_down_is_named(apps: VenvWorld, tmp_path: Path) -> None:

@@ -59,12 +59,12 @@ class Distribution:
         with record.open(newline="", encoding="utf-8") as file:
             return [_at(self.site, row[0]) for row in csv.reader(file) if row and row[0]]
 
-    def missing(self) -> list[Path]:
-        """Files that RECORD names and that are not there, or not as long as it says; byte code aside."""
+    def amiss(self) -> dict[str, int | None]:
+        """Files that are not there (None) or not as long as RECORD says (their length), byte code aside."""
         record = self.info / "RECORD"
         if not record.is_file():
-            return [record]
-        gone = []
+            return {str(record): None}
+        found: dict[str, int | None] = {}
         with record.open(newline="", encoding="utf-8") as file:
             for row in csv.reader(file):
                 if not row or row[0].endswith(".pyc"):
@@ -73,11 +73,11 @@ class Distribution:
                 try:
                     size = path.stat().st_size
                 except OSError:
-                    gone.append(path)
+                    found[str(path)] = None
                     continue
                 if len(row) > 2 and row[2].isdigit() and int(row[2]) != size:
-                    gone.append(path)
-        return gone
+                    found[str(path)] = size
+        return found
 
     def digest(self) -> str:
         """SHA-256 over the content of its files, by RECORD; two copies of one package have the same.
@@ -125,6 +125,10 @@ class Environment:
         """Packages that are there in two versions."""
         counted = Counter(each.name for each in self.distributions)
         return sorted(name for name, times in counted.items() if times > 1)
+
+    def amiss(self) -> dict[str, int | None]:
+        """The files of all packages that are not as their RECORD says, see :meth:`Distribution.amiss`."""
+        return {path: size for each in self.distributions for path, size in each.amiss().items()}
 
     def must_be_whole(self) -> None:
         """Raise :class:`DriverError` if the metadata contradicts itself."""

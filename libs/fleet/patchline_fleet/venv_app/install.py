@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,17 @@ class Journal:
     versions: dict[str, str]
     files: dict[str, list[str]]
     """Each package's files."""
+    amiss: dict[str, int | None] = field(default_factory=dict)
+    """Files that were not as their RECORD says: somebody's own changes, or scripts of a copy. They stay."""
+
+    def broken(self, environment: Environment) -> list[Distribution]:
+        """The packages that are not whole now, and were before."""
+        doubled = environment.doubled()
+        return [
+            each
+            for each in environment.distributions
+            if each.name in doubled or not each.amiss().items() <= self.amiss.items()
+        ]
 
 
 def apply(job: dict[str, Any]) -> dict[str, Any]:
@@ -162,8 +173,10 @@ def must_be_in_effect(environment: Environment, order: Order) -> None:
             f"{order.name} {order.version} was installed, but {environment.root} "
             f"says {found.version if found else 'it is not there'}"
         )
-    if gone := found.missing():
-        raise DriverError(f"{order.name} {order.version} is not whole: {gone[0]} is not as its RECORD says")
+    if amiss := found.amiss():
+        raise DriverError(
+            f"{order.name} {order.version} is not whole: {next(iter(amiss))} is not as its RECORD says"
+        )
 
 
 def restart(order: Order) -> bool:
@@ -199,14 +212,14 @@ def open_journal(held: Held, environment: Environment, name: str, version: str) 
     else:
         earlier = None
     files = {each.name: [str(path) for path in each.files() or ()] for each in environment.distributions}
-    versions = environment.versions
+    versions, amiss = environment.versions, environment.amiss()
     if earlier:
         files = {**earlier.files, **files}
-        broken = {each.name for each in environment.distributions if each.missing()}
+        broken = {each.name for each in earlier.broken(environment)}
         versions = {**earlier.versions, **{k: v for k, v in versions.items() if k not in broken}}
-    journal = Journal(name, version, versions, files)
-    content = {"name": name, "version": version, "versions": versions, "files": files}
-    write_atomically(path, json.dumps(content).encode())
+        amiss = earlier.amiss
+    journal = Journal(name, version, versions, files, amiss)
+    write_atomically(path, json.dumps(asdict(journal)).encode())
     return journal
 
 
@@ -217,8 +230,7 @@ def close_journal(held: Held) -> None:
 
 def clear_remains(environment: Environment, journal: Journal) -> None:
     """Remove what an installation cut off left: half a package, its metadata, an old version's files."""
-    doubled = environment.doubled()
-    broken = [each for each in environment.distributions if each.name in doubled or each.missing()]
+    broken = journal.broken(environment)
     whole = [each for each in environment.distributions if each not in broken]
     lost = [name for name in journal.versions if name not in {each.name for each in whole}]
     stale = {Path(path) for name in lost for path in journal.files.get(name, ())}
@@ -279,8 +291,8 @@ def _unfinished(log: ApplyLog, held: Held, order: Order) -> bool:
 def _drop_if_untouched(place: Place, held: Held, journal: Journal) -> None:
     """A change that failed before it touched anything needs no repair."""
     environment = look(place.environment, folder=place.folder)
-    whole = not environment.nameless and not any(each.missing() for each in environment.distributions)
-    if whole and not environment.doubled() and environment.versions == journal.versions:
+    whole = not environment.nameless and not journal.broken(environment)
+    if whole and environment.versions == journal.versions:
         close_journal(held)
 
 

@@ -59,7 +59,9 @@ class Rehearsal:
     def apply(self) -> tuple[Environment | None, Stage]:
         """Update the copy; None if that fails."""
         environment = self.copy.environment
-        journal = Journal(self.order.name, self.order.version, environment.versions, {})
+        journal = Journal(
+            self.order.name, self.order.version, environment.versions, files={}, amiss=environment.amiss()
+        )
         started = time.monotonic()
         try:
             output = install(self.order, environment, journal, None)

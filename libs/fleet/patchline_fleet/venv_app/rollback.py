@@ -14,7 +14,7 @@ from patchline_fleet.errors import DriverError
 from patchline_fleet.files import walk
 from patchline_fleet.venv_app.applylog import ApplyLog, Entry
 from patchline_fleet.venv_app.backup import BackupRecord, KeptPackage, at_site, compare_packages, copy_kept
-from patchline_fleet.venv_app.environment import Environment, changes, look
+from patchline_fleet.venv_app.environment import Distribution, Environment, changes, look
 from patchline_fleet.venv_app.install import (
     Order,
     clear_remains,
@@ -171,12 +171,16 @@ def _revert_packages(names: Sequence[str], kept: Path, record: BackupRecord, pla
     for name in names:
         wanted = record.packages.get(name)
         here = [each for each in environment.distributions if each.name == name]
-        if wanted and len(here) == 1 and not here[0].missing() and here[0].digest() == wanted.digest:
+        if wanted and len(here) == 1 and _is_as_kept(here[0], wanted):
             continue
         for each in here:
             remove(each, environment)
         if wanted:
             _put_back(wanted, kept / "site-packages", environment.sites[0])
+
+
+def _is_as_kept(found: Distribution, wanted: KeptPackage) -> bool:
+    return None not in found.amiss().values() and found.digest() == wanted.digest
 
 
 def _put_back(package: KeptPackage, source: Path, site: Path) -> None:
