@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 
-from patchline_schemas.components import short_name
+from packaging.utils import canonicalize_version
+
+from patchline_schemas.components import ecosystem, short_name
 
 _SLUG_LENGTH = 80
 
@@ -13,8 +15,11 @@ _SLUG_LENGTH = 80
 def update_id(component: str, version: str) -> str:
     """The id of the update that brings ``component`` to ``version``, both in normal form.
 
-    Readable, safe as a file name, and the same whoever publishes it: ``jinja2-3.1.6-`` and six digits.
+    Readable, safe as a file name, and the same whoever publishes it: ``jinja2-3.1.6-`` and six digits. For
+    PyPI ``2.0`` and ``2.0.0`` are one version (PEP 440, "Version matching"), so zeros at its end are left out.
     """
+    if ecosystem(component) == "pypi":
+        version = canonicalize_version(version)
     name = f"{short_name(component)}-{version}".lower()
     slug = re.sub(r"[^a-z0-9.]+", "-", name)[:_SLUG_LENGTH].strip(".-")
     digest = hashlib.sha256(f"{component}@{version}".encode()).hexdigest()[:6]

@@ -74,6 +74,13 @@ async def test_another_vendors_advisory_amends_the_update(feeds):
     assert [each.id for each in known.advisories] == ["CVE-2025-27516", "GHSA-1"]
 
 
+async def test_another_spelling_of_the_version_is_the_same_update(feeds):
+    await hand_in(feeds, ITEM)
+    padded = {**ITEM, "vendor": "scanner", "version": "3.1.6.0", "advisories": [{"id": "GHSA-1"}]}
+    await hand_in(feeds, padded)
+    assert answers(feeds) == ["accepted", "amended"]
+
+
 async def test_a_worse_score_of_a_known_advisory_amends_it_under_its_id(feeds):
     await hand_in(feeds, ITEM)
     worse = {"id": "GHSA-1", "aliases": ["CVE-2025-27516"], "severity": "critical", "exploited": True}

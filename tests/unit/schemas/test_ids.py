@@ -16,6 +16,12 @@ def test_ids_of_two_ecosystems_differ():
     assert update_id("pkg:pypi/foo", "1.0") != update_id("pkg:npm/foo", "1.0")
 
 
+def test_zeros_at_the_end_make_no_other_version_of_a_python_package():
+    assert update_id("pkg:pypi/foo", "2.0") == update_id("pkg:pypi/foo", "2.0.0")
+    assert update_id("pkg:pypi/foo", "2.10") != update_id("pkg:pypi/foo", "2.1")
+    assert update_id("pkg:npm/foo", "2.0") != update_id("pkg:npm/foo", "2.0.0")
+
+
 def test_a_scope_and_an_epoch_leave_a_safe_name():
     assert update_id("pkg:npm/%40angular/core", "1.0").startswith("core-1.0-")
     assert update_id("pkg:deb/debian/openssl", "1:3.0~rc1+x").startswith("openssl-1-3.0-rc1-x-")
