@@ -16,7 +16,7 @@ def update_id(component: str, version: str) -> str:
     """The id of the update that brings ``component`` to ``version``, both in normal form.
 
     Readable, safe as a file name, and the same whoever publishes it: ``jinja2-3.1.6-`` and six digits. For
-    PyPI ``2.0`` and ``2.0.0`` are one version (PEP 440, "Version matching"), so zeros at its end are left out.
+    PyPI ``2.0`` and ``2.0.0`` are one version (PEP 440, "Version matching"), so final zeros do not count.
     """
     if ecosystem(component) == "pypi":
         version = canonicalize_version(version)
