@@ -47,6 +47,8 @@ async def test_a_break_that_only_importing_shows_is_found(tmp_path: Path) -> Non
     assert not after["imports"].passed
     assert "jinja2: ImportError: cannot import name 'soft_unicode'" in after["imports"].output
     assert "page: ImportError" in after["imports"].output
+    assert f"{folder}/.venv/lib/" in after["imports"].output
+    assert str(tmp_path / "copy") not in after["imports"].output
     assert not after[f"{PYTHON} page.py"].passed
     assert content(folder) == before
 

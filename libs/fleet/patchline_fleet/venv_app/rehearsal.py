@@ -90,7 +90,8 @@ class Rehearsal:
         if before and failed:
             lines.insert(0, "left out of the comparison, for they do not import before the update either:")
         passed = len(failed) < len(modules) or not modules if before else not failed
-        return passed, "\n".join(lines or [f"imported: {', '.join(modules) or 'nothing to import'}"])
+        said = "\n".join(lines or [f"imported: {', '.join(modules) or 'nothing to import'}"])
+        return passed, self.copy.there(said)
 
     def _runner(self, check: Mapping[str, Any]) -> Callable[[], tuple[bool, str]]:
         def run() -> tuple[bool, str]:

@@ -42,6 +42,11 @@ class Replica:
         inner = text.replace(str(self.original.environment), str(self.place.environment))
         return inner.replace(str(self.original.folder), str(self.place.folder))
 
+    def there(self, text: str) -> str:
+        """The text with the copy's paths replaced by the original's, where a person finds the same files."""
+        outer = text.replace(str(self.place.environment), str(self.original.environment))
+        return outer.replace(str(self.place.folder), str(self.original.folder))
+
 
 def make_replica(original: Place, workspace: Path, *, wait: float) -> Replica:
     """Copy the application below ``workspace``.
