@@ -34,7 +34,8 @@ MAX_ITEM_BYTES = 96 * 1024
 """Leaves room for several publications of one update in one event."""
 PROBLEMS_SHOWN = 50
 
-_Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
+_WORD = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
+_Word = Annotated[str, Field(min_length=1, max_length=200, pattern=_WORD)]
 _Version = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -188,7 +189,9 @@ def _parsed_json(text: str | bytes) -> Any:
         message = f"{size:.0f} MiB; at most {limit} MiB at a time, so publish it in several parts"
         raise FeedItemsError([Problem(None, "", message)])
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
+    except _DoubleKey as error:
+        raise FeedItemsError([Problem(None, "", str(error))]) from error
     except UnicodeDecodeError as error:
         raise FeedItemsError([Problem(None, "", f"not UTF-8 at byte {error.start}")]) from error
     except json.JSONDecodeError as error:
@@ -196,6 +199,19 @@ def _parsed_json(text: str | bytes) -> Any:
         raise FeedItemsError([Problem(None, "", message)]) from error
     except RecursionError as error:
         raise FeedItemsError([Problem(None, "", "no feed: nested too deeply")]) from error
+
+
+class _DoubleKey(Exception):
+    """An object says one thing twice, and nobody can tell which is meant."""
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        double = next(name for name in names if names.count(name) > 1)
+        raise _DoubleKey(f"the key {double!r} is there twice in one object")
+    return found
 
 
 def _read_item(content: Any, index: int | None) -> FeedItem | list[Problem]:
@@ -314,7 +330,7 @@ def _sentence(found: Mapping[str, Any], shape: type[FeedItem]) -> str:
     if kind == "string_pattern_mismatch":
         if found["loc"][-1] == "notes_url":
             return f"must be a web address (http or https), is {_shown(found['input'])}"
-        return "must not be blank, nor begin or end with a space, nor hold a line break"
+        return "must not be blank, nor begin or end with a space, nor hold a control character"
     return _SENTENCES[kind](found) if kind in _SENTENCES else str(found["msg"])
 
 

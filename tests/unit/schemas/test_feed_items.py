@@ -83,6 +83,7 @@ def test_a_taken_item_is_taken_again_as_it_was_dumped():
         ({**ITEM, "restart_required": "yes"}, "restart_required: must be true or false, is text"),
         ({**ITEM, "relased_at": "x"}, "relased_at: unknown key; did you mean 'released_at'?"),
         ({**ITEM, "vendor": " "}, "vendor: must not be blank"),
+        ({**ITEM, "vendor": "a\x00"}, "vendor: must not be blank"),
         ({**ITEM, "notes_url": "javascript:alert(1)"}, "notes_url: must be a web address"),
         ({**ITEM, "released_at": "2025-03-05T20:05:00"}, "released_at: has no time zone"),
         ({**ITEM, "released_at": "9999-12-31T23:59:59-23:59"}, "outside the years 1 to 9999"),
@@ -140,6 +141,7 @@ def test_a_single_item_is_not_called_a_list():
     [
         ('{"vendor": ', "the feed: no JSON: Expecting value in line 1, column 12"),
         (b"\x80", "the feed: not UTF-8"),
+        ('[{"vendor": "a", "vendor": "b"}]', "the feed: the key 'vendor' is there twice in one object"),
         ("[" * 100_000, "the feed: no feed: nested too deeply"),
         ("7", "the feed: a feed is one item (a JSON object) or a list of them"),
         (" " * (MAX_FEED_BYTES + 1), "the feed: 16 MiB; at most 16 MiB at a time"),
