@@ -68,9 +68,9 @@ def compare(component: str, a: str, b: str) -> int:
     """
     kind = ecosystem(component)
     left, right = _parsed(kind, a), _parsed(kind, b)
-    if left == right:
-        return 0
-    return -1 if left < right else 1
+    if left < right:
+        return -1
+    return 1 if right < left else 0  # ``==`` compares the spelling of some: Debian's 1.0 is its 1.00
 
 
 def is_valid(component: str, version: str) -> bool:

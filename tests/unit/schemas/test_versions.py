@@ -57,6 +57,7 @@ def test_versions_follow_the_order_of_their_ecosystem(ecosystem):
         ("npm", "v1.2.3", "1.2.3+build.7"),
         ("generic", "1.2", "1.2.0"),
         ("golang", "v1.2.3", "1.2.3"),
+        ("deb", "1.0-1", "1.00-1"),
     ],
 )
 def test_two_spellings_of_one_version_are_equal(ecosystem, a, b):
