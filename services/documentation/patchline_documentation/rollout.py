@@ -24,6 +24,9 @@ ENDINGS: dict[type[steps.WaveEvent], tuple[str, bool | None]] = {
 }
 """How an event leaves its wave, and whether that is good; the last one counts."""
 
+_GOING_BACK = (steps.WaveRolledBack, steps.WaveRollbackVerified, steps.WaveRollbackFailed)
+"""Steps whose own before-version is the one that the update brought."""
+
 
 @dataclass(slots=True)
 class Rollout:
@@ -74,8 +77,9 @@ class Rollout:
         self.waves[order.wave_id] = line.model_copy(update=changes)
 
     def _plan(self, order: steps.WaveOrder, target: steps.WaveTarget) -> None:
+        """A wave is planned again when its plan is revised; the newest plan knows best what is installed."""
         known = self.targets.get(target.target_id)
-        if known is None or known.wave_id != order.wave_id:
+        if known is None or known.wave_id != order.wave_id or known.outcome == "not-started":
             self.targets[target.target_id] = TargetLine(
                 target_id=target.target_id,
                 group=order.group,
@@ -98,6 +102,7 @@ class Rollout:
         changes: dict[str, object] = {
             "wave_id": event.order.wave_id,
             "outcome": _outcome(event, result),
+            "before": known.before if isinstance(event, _GOING_BACK) else result.from_version or known.before,
             "after": known.before if untouched else result.to_version or known.after,
             "restarted": known.restarted or result.restarted,
             "notes": tuple(dict.fromkeys([*known.notes, *map(without_secrets, result.notes)])),

@@ -1,13 +1,13 @@
 """How a wave's events move its targets' outcomes, whatever order they arrive in.
 
 Each event stands at a step of the wave's life. News of a later step wins; of an earlier one only what was
-not known yet is kept (the versions before and after).
+not known yet is kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from patchline_schemas import waves
 from patchline_schemas.values import TargetOutcome, WaveState
@@ -23,6 +23,7 @@ class TargetNews:
 
     outcome: TargetOutcome | None = None
     from_version: str | None = None
+    """The version before the update; a rollback's own before-version is the update's, so it says none."""
     error: str | None = None
 
 
@@ -62,11 +63,11 @@ def wave_news(event: WaveEvent) -> WaveNews:  # noqa: PLR0911, PLR0912 - one bra
         case waves.WaveRollbackRequested():
             return WaveNews(REVERTING, "rolling-back")
         case waves.WaveRolledBack(results=results):
-            return WaveNews(REVERTED, "rolling-back", _results(results, instead_of_succeeded="rolled-back"))
+            return WaveNews(REVERTED, "rolling-back", _rollback_results(results))
         case waves.WaveRollbackVerified(results=results):
-            return WaveNews(SETTLED, "rolled-back", _results(results, instead_of_succeeded="rolled-back"))
+            return WaveNews(SETTLED, "rolled-back", _rollback_results(results))
         case waves.WaveRollbackFailed(results=results):
-            return WaveNews(SETTLED, "failed", _results(results, instead_of_succeeded="rolled-back"))
+            return WaveNews(SETTLED, "failed", _rollback_results(results))
         case _:
             return WaveNews(PLANNED, "planned")
 
@@ -87,6 +88,12 @@ def _results(
         )
         for result in results
     }
+
+
+def _rollback_results(results: Sequence[TargetResult]) -> dict[str, TargetNews]:
+    """What a rollback says; the version that it began from is the one the update brought."""
+    told = _results(results, instead_of_succeeded="rolled-back")
+    return {target_id: replace(news, from_version=None) for target_id, news in told.items()}
 
 
 def _stopped_before_deployment(results: Sequence[TargetResult]) -> dict[str, TargetNews]:

@@ -85,7 +85,8 @@ def wave_told(view: WaveView, message: TellWave) -> None:
 
 
 def _target_line_told(line: TargetLine, told: TargetNews, step: int, at: datetime) -> None:
-    line.from_version = line.from_version or told.from_version
+    if told.from_version and _is_newer(step, at, line.from_step, line.from_at):
+        line.from_step, line.from_at, line.from_version = step, at, told.from_version
     if told.outcome is None or not _is_newer(step, at, line.step, line.at):
         line.error = line.error or told.error
         return

@@ -117,6 +117,10 @@ class TargetLine(BaseModel):
 
     outcome: TargetOutcome = "pending"
     from_version: str | None = None
+    """Before the update: as planned at first, then as the deployment found it."""
+    from_step: int = -1
+    from_at: datetime | None = None
+    """Guard ``from_version``, as ``step`` and ``at`` guard ``outcome``."""
     error: str | None = None
     """The newest there is: a target that was rolled back keeps saying why."""
     step: int = -1

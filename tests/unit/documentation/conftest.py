@@ -194,6 +194,10 @@ class Life:
             )
         )
 
+    def wave_planned(self, version: str, target: str = "wiki") -> str:
+        targets = (waves.WaveTarget(target_id=target, from_version=version),)
+        return self.step(waves.WavePlanned(order=order(), starts_at=NINE, targets=targets))
+
     def deployed(self, number: int = 1, group: str = "intranet", target: str = "wiki") -> str:
         wave = order(number, group)
         targets = (waves.WaveTarget(target_id=target, from_version="3.1.2"),)

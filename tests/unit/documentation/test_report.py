@@ -30,6 +30,30 @@ def test_versions_before_and_after_come_from_the_targets(completed_life):
     assert target.restarted and target.checks_passed == target.checks_total == 1
 
 
+@pytest.mark.parametrize("goes_back", [False, True])
+def test_the_version_before_is_the_one_that_the_deployment_found_not_that_of_an_older_plan(life, goes_back):
+    life.published()
+    life.wave_planned("3.1.1")
+    life.deployed()
+    if goes_back:
+        life.rolled_back()
+        life.failed("wiki answers 503")
+    else:
+        life.verified()
+        life.completed()
+    (target,) = report(life).targets
+    assert (target.before, target.after) == ("3.1.2", "3.1.2" if goes_back else "3.1.6")
+
+
+def test_a_wave_planned_anew_shows_what_its_targets_have_now(life):
+    life.published()
+    life.wave_planned("3.1.1")
+    life.wave_planned("3.1.2")
+    life.failed("the vendor withdrew it")
+    (target,) = report(life).targets
+    assert (target.before, target.after, target.outcome) == ("3.1.2", "3.1.2", "not-started")
+
+
 def test_the_request_that_published_the_update_is_told_though_it_names_no_update(completed_life):
     said = report(completed_life)
     assert [(line.who, line.action) for line in said.requests] == [("ada", "publish"), ("bea", "approve")]

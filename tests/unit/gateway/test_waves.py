@@ -189,6 +189,29 @@ def test_a_new_time_replaces_an_older_one_and_not_the_other_way_round() -> None:
     assert view.starts_at == at(90)
 
 
+def test_the_version_before_is_the_one_that_the_deployment_found() -> None:
+    """A wave keeps its place while another update changes its targets; its plan is revised then."""
+    assessed_anew = (TARGETS[0], WaveTarget(target_id="wiki", from_version="3.1.4"))
+    revised = PLANNED.model_copy(update={"targets": assessed_anew})
+    found = TargetResult(
+        target_id="wiki", outcome="succeeded", from_version="3.1.4.post1", to_version="3.1.6"
+    )
+    gone_back = found.model_copy(update={"from_version": "3.1.6", "to_version": "3.1.4.post1"})
+    life: list[tuple[WaveEvent, int]] = [
+        (PLANNED, 0),
+        (revised, 1),
+        (DEPLOYED.model_copy(update={"results": (result("forum"), found)}), 2),
+        (ROLLED_BACK.model_copy(update={"results": (result("forum"), gone_back)}), 3),
+    ]
+    for told, expected in ((life[:2], "3.1.4"), (life, "3.1.4.post1")):
+        for order in itertools.permutations(told):
+            view = WaveView(id=WAVE)
+            for event, minute in order:
+                tell(view, event, at(minute))
+            assert view.targets["wiki"].from_version == expected
+            assert view.targets["forum"].from_version == "3.1.2"
+
+
 def test_planning_knows_a_waves_state_best() -> None:
     progress = WaveProgress(
         id=WAVE, round=1, number=1, group="intranet", state="soaking", starts_at=at(30), targets_total=2
