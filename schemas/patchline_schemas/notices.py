@@ -51,6 +51,19 @@ class NoticeSent(NoticeEvent, topic="notices.sent"):
     """When the contact took it."""
 
 
+class NoticeDelayed(NoticeEvent, topic="notices.delayed"):
+    """A contact could not be told yet; sent for every failed attempt but the last."""
+
+    error: str
+    """What the contact's service said."""
+    attempts: int
+    """How often it was tried so far."""
+    required: bool
+    """Whether the group's policy holds up the rollout until the contact is told."""
+    next_attempt_at: UtcTime | None = None
+    """When it is tried again; null when it is not, since the fleet file has the contact no more."""
+
+
 class NoticeFailed(NoticeEvent, topic="notices.failed"):
     """A contact could not be told after all attempts."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -16,7 +17,7 @@ COLUMNS = (
     Column("GROUP", lambda item: item["group"]),
     Column("OCCASION", lambda item: item["occasion"]),
     Column("CONTACT", lambda item: item["contact"], rank=1),
-    Column("WHAT", lambda item: item["subject"] or item["error"] or "", wrap=True),
+    Column("WHAT", lambda item: item["subject"] or _trouble(item), wrap=True),
     Column("UPDATE", lambda item: item["update_id"], rank=2),
 )
 
@@ -42,4 +43,9 @@ def notices(
     """List what contacts were told, oldest first."""
     params = {"update_id": update, "state": "failed" if failed else None}
     found = sorted(session.client.pages("/v1/notices", params), key=lambda item: (item["time"], item["id"]))
-    session.output.listing(found, COLUMNS, empty="Nobody was told anything yet.")
+    session.output.listing(found, COLUMNS, empty="No notice was delivered yet, and none has failed.")
+
+
+def _trouble(item: Mapping[str, Any]) -> str:
+    again = f"; tried again {relative(item['next_attempt_at'])}" if item["next_attempt_at"] else ""
+    return f"{item['error'] or ''}{again}"

@@ -52,6 +52,7 @@ STATE_STYLES = {
     "rolling-back": "yellow",
     "awaiting-approval": "bold yellow",
     "paused": "yellow",
+    "retrying": "yellow",
     "warn": "yellow",
     "rolling-out": "cyan",
     "testing": "cyan",
@@ -59,6 +60,7 @@ STATE_STYLES = {
     "running": "cyan",
     "not-applicable": "dim",
     "cancelled": "dim",
+    "dropped": "dim",
     "rejected": "dim",
     "skip": "dim",
 }

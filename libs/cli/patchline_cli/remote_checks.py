@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -11,6 +12,7 @@ from patchline_cli import exit_codes
 from patchline_cli.client import Client
 from patchline_cli.diagnosis import Diagnosis, fails, passes, skips, warns
 from patchline_cli.failures import Failure
+from patchline_cli.output import count
 
 CLOCK_WARNS = 2.0
 CLOCK_FAILS = 5.0
@@ -130,15 +132,26 @@ def dead_letters(client: Client) -> Diagnosis:
 
 def notices(client: Client) -> Diagnosis:
     """Whether people can be told."""
+    retrying = list(client.pages("/v1/notices", {"state": "retrying"}))
     failed = list(client.pages("/v1/notices", {"state": "failed"}))
     if failed:
-        contacts = sorted({f"{notice['contact']} ({notice['error']})" for notice in failed})
         return warns(
             "contacts",
-            f"{len(failed)} notices could not be delivered: {_some(contacts)}.",
+            f"{count(len(failed), 'notice')} could not be delivered: {_contacts(failed)}.",
             "Correct the contacts in the fleet file; see `patchline notices --failed`.",
         )
-    return passes("contacts", "Every notice was delivered.")
+    if retrying:
+        return warns(
+            "contacts",
+            f"{count(len(retrying), 'notice')} could not be delivered yet: {_contacts(retrying)}.",
+            "It is tried again by itself; if the contact is wrong, correct it in the fleet file. "
+            "See `patchline notices`.",
+        )
+    return passes("contacts", "No notice has failed, none is being tried again.")
+
+
+def _contacts(notices: Iterable[Mapping[str, Any]]) -> str:
+    return _some(sorted({f"{notice['contact']} ({notice['error']})" for notice in notices}))
 
 
 def updates(client: Client) -> Diagnosis:

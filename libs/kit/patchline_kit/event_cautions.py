@@ -41,6 +41,7 @@ CAUTIONS: dict[str, tuple[str, ...]] = {
     "ledger.playback-requested": ("That it concerns you: the records go to `reader` alone.",),
     "ledger.playback-advanced": ("That the reader has handled them: they are on their topic.",),
     "notices.sent": ("That somebody has read it: the contact's own service took it.",),
+    "notices.delayed": ("That a person has to do something: it is tried again by itself.",),
     "notices.failed": ("That the rollout waits for it: only where `required` is true.",),
     "policies.proposed": (
         "That it holds: a person applies the patch, or does not.",

@@ -69,6 +69,20 @@ def others() -> Iterable[Examples]:
         sent_at=at(1),
     )
     yield Examples(sent, sent.model_copy(update={"wave_id": None, "occasion": "overdue"}))
+    delayed = notices.NoticeDelayed(
+        notice_id="1c45",
+        update_id=UPDATE,
+        wave_id=WAVE,
+        group="intranet",
+        contact="mailto://…@example.org",
+        occasion="planned",
+        error="connection refused",
+        attempts=2,
+        required=True,
+        next_attempt_at=at(2),
+    )
+    left = {"wave_id": None, "required": False, "next_attempt_at": None}
+    yield Examples(delayed, delayed.model_copy(update=left))
     failed = notices.NoticeFailed(
         notice_id="1c45",
         update_id=UPDATE,

@@ -8,9 +8,9 @@ from patchline_communication.courier import AppriseCourier, Courier
 from patchline_communication.settings import Settings
 from patchline_fleet.registry import remember_targets
 from patchline_kit.service import Service
-from patchline_schemas.notices import NoticeFailed, NoticeSent
+from patchline_schemas.notices import NoticeDelayed, NoticeFailed, NoticeSent
 
-service = Service("communication", emits=[NoticeSent, NoticeFailed], settings=Settings)
+service = Service("communication", emits=[NoticeSent, NoticeDelayed, NoticeFailed], settings=Settings)
 remember_targets(service)
 
 

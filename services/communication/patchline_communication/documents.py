@@ -95,6 +95,8 @@ class Notice(Document, collection="notices"):
     body: str
     about_at: datetime
     """The instant that the notice announces, or that it tells of."""
+    contact_shown: str = ""
+    """Without its secrets, since the first attempt failed: for when the fleet file has it no more."""
     attempts: int = 0
     error: str | None = None
     done: bool = False

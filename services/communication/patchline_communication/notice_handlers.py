@@ -13,7 +13,7 @@ from patchline_kit.contacts import without_secrets
 from patchline_kit.context import Context
 from patchline_kit.outcomes import Stale
 from patchline_schemas.fleet import GroupRegistered
-from patchline_schemas.notices import NoticeFailed, NoticeSent
+from patchline_schemas.notices import NoticeDelayed, NoticeFailed, NoticeSent
 
 LATE_AFTER = timedelta(minutes=5)
 """A notice that comes so long after the time it is about says so."""
@@ -56,6 +56,8 @@ async def deliver(notice: Notice, ctx: Context) -> None:
     if contact is None:
         ctx.log.info("notice %s is dropped: the fleet file has its contact no more", notice.id)
         notice.done = True
+        if notice.contact_shown:
+            _delayed(notice, ctx)
         return
     late = texts.late(notice.about_at, ctx.now, tolerance=LATE_AFTER)
     letter = Letter(notice.id, ctx.now, notice.subject_line, late + notice.body)
@@ -66,29 +68,42 @@ async def deliver(notice: Notice, ctx: Context) -> None:
         return
     notice.done = True
     sent = {"subject_line": notice.subject_line, "sent_at": ctx.now}
-    ctx.emit(NoticeSent.model_validate({**_head(notice, contact), **sent}))
+    ctx.emit(NoticeSent.model_validate({**_head(notice, without_secrets(contact)), **sent}))
 
 
 def _failed(notice: Notice, contact: str, error: str, ctx: Context) -> None:
     settings = ctx.setting(Settings)
     notice.attempts += 1
     notice.error = error
+    notice.contact_shown = without_secrets(contact)
     if notice.attempts < settings.notice_attempts:
         pause = settings.notice_retry * 2 ** (notice.attempts - 1)
         notice.wake_at = ctx.now + min(pause, LONGEST_PAUSE)
+        _delayed(notice, ctx)
         return
     notice.done = True
-    ctx.log.warning("%s cannot be told: %s", without_secrets(contact), error)
-    failure = {"error": error, "attempts": notice.attempts, "required": notice.required}
-    ctx.emit(NoticeFailed.model_validate({**_head(notice, contact), **failure}))
+    ctx.log.warning("%s cannot be told: %s", notice.contact_shown, error)
+    ctx.emit(NoticeFailed.model_validate(_failure(notice)))
+
+
+def _delayed(notice: Notice, ctx: Context) -> None:
+    """Say that a contact is not told yet, and when it is tried again, if it is."""
+    delayed = {**_failure(notice), "next_attempt_at": None if notice.done else notice.wake_at}
+    ctx.emit(NoticeDelayed.model_validate(delayed), part=f"{notice.attempts}/{notice.done}")
+
+
+def _failure(notice: Notice) -> dict[str, object]:
+    head = _head(notice, notice.contact_shown)
+    return {**head, "error": notice.error, "attempts": notice.attempts, "required": notice.required}
 
 
 def _head(notice: Notice, contact: str) -> dict[str, object]:
+    """What all events of a notice say; ``contact`` is without its secrets."""
     return {
         "notice_id": notice.id,
         "update_id": notice.update_id,
         "wave_id": notice.wave_id,
         "group": notice.group,
-        "contact": without_secrets(contact),
+        "contact": contact,
         "occasion": notice.occasion,
     }

@@ -8,7 +8,7 @@ from datetime import datetime
 from patchline_gateway.presentation import held_line, wave_lines
 from patchline_gateway.sentences import at, count
 from patchline_gateway.shapes import Explanation
-from patchline_gateway.views import UpdateView, WaveView
+from patchline_gateway.views import NoticeView, UpdateView, WaveView
 from patchline_schemas.values import TERMINAL_STATES, UpdateState
 
 _STATES: Mapping[UpdateState, str] = {
@@ -17,7 +17,7 @@ _STATES: Mapping[UpdateState, str] = {
     "planned": "It is planned and waits for its test.",
     "testing": "It is being tested in a disposable copy of a real target; no real target is touched yet.",
     "awaiting-approval": "It passed its test and waits for a person to approve it.",
-    "scheduled": "It is tested and approved, and waits for its first window.",
+    "scheduled": "It is tested and approved, and no wave has started yet.",
     "rolling-out": "It is being rolled out, wave by wave.",
     "paused": "A person paused it; what was running went on to its end.",
     "rolling-back": "A wave failed, and its targets are being brought back to what their backups hold.",
@@ -54,29 +54,41 @@ _NEXT: Mapping[UpdateState, Sequence[str]] = {
     "cancelled": ('patchline update retry {id} --as NAME --reason "TEXT"',),
     "completed": ("patchline report {id}",),
 }
+_NOTICE_REQUIRED = "notice-required"
 _LINGERING = "patchline update wait {id}"
 
+NOTICES_SHOWN = 5
+"""How many of the notices that it waits for are told."""
 
-def explain(view: UpdateView, waves: Sequence[WaveView], now: datetime) -> Explanation:
+
+def explain(
+    view: UpdateView, waves: Sequence[WaveView], notices: Sequence[NoticeView], now: datetime
+) -> Explanation:
     """The explanation of one update at ``now``."""
     sentences = [
         f"{view.component} {view.to_version} is {view.state} in round {view.round}.",
         _STATES[view.state],
         *_held(view, now),
+        *_notices(view, notices),
         *_failure(view),
         *_assessment(view),
         *_plan(view),
         *_waves(view, waves),
         *_ending(view),
     ]
-    commands = _NEXT.get(view.state, (_LINGERING,) if view.state not in TERMINAL_STATES else ())
     return Explanation(
         id=view.id,
         state=view.state,
         sentences=sentences,
         held=held_line(view.held),
-        next=[command.format(id=view.id) for command in commands],
+        next=[command.format(id=view.id) for command in _commands(view)],
     )
+
+
+def _commands(view: UpdateView) -> Sequence[str]:
+    if view.held and view.held.rule == _NOTICE_REQUIRED:
+        return (*_NEXT["paused"], _LINGERING)
+    return _NEXT.get(view.state, (_LINGERING,) if view.state not in TERMINAL_STATES else ())
 
 
 def _held(view: UpdateView, now: datetime) -> list[str]:
@@ -90,6 +102,29 @@ def _held(view: UpdateView, now: datetime) -> list[str]:
     if held.who:
         sentences.append(f"It can be released by: {held.who}.")
     return sentences
+
+
+def _notices(view: UpdateView, notices: Sequence[NoticeView]) -> list[str]:
+    """The notices that the update waits for, as far as they were tried in vain."""
+    if view.held is None or view.held.rule != _NOTICE_REQUIRED:
+        return []
+    planned = {wave.id for wave in view.waves if wave.round == view.round and wave.state == "planned"}
+    missing = [
+        notice
+        for notice in notices
+        if notice.wave_id in planned
+        and notice.occasion in ("planned", "rescheduled")
+        and notice.state in ("retrying", "failed")
+    ]
+    return [_missing(notice) for notice in missing[:NOTICES_SHOWN]]
+
+
+def _missing(notice: NoticeView) -> str:
+    what = f"The notice “{notice.occasion}” to {notice.contact} of group {notice.group}"
+    tried = f"after {count(notice.attempts, 'attempt')}: {notice.error}"
+    if notice.state == "failed":
+        return f"{what} was given up {tried}."
+    return f"{what} is still being tried, {tried}; the next attempt is at {at(notice.next_attempt_at)}."
 
 
 def _failure(view: UpdateView) -> list[str]:

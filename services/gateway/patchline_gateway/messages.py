@@ -10,7 +10,7 @@ from patchline_gateway.views import AssessmentSummary, PackageLine, PlanSummary
 from patchline_kit.documents import Message
 from patchline_schemas.dead_letters import DeadLetterDecided, DeadLettered
 from patchline_schemas.fleet import Group
-from patchline_schemas.notices import NoticeFailed, NoticeSent
+from patchline_schemas.notices import NoticeDelayed, NoticeFailed, NoticeSent
 from patchline_schemas.requests import RequestAccepted, RequestRefused, RequestSubmitted
 from patchline_schemas.updates import Report, UpdateProgressed
 
@@ -92,7 +92,7 @@ class TellNotice(Message):
     """What a contact was told, or could not be."""
 
     time: datetime
-    notice: NoticeSent | NoticeFailed
+    notice: NoticeSent | NoticeDelayed | NoticeFailed
 
 
 class TellLetter(Message):

@@ -33,7 +33,7 @@ from patchline_gateway.views import (
 )
 from patchline_kit.contacts import without_secrets
 from patchline_schemas.fleet import Approval, Group
-from patchline_schemas.notices import NoticeSent
+from patchline_schemas.notices import NoticeDelayed, NoticeFailed, NoticeSent
 from patchline_schemas.requests import RequestRefused
 from patchline_schemas.updates import UpdateProgressed
 
@@ -152,15 +152,28 @@ def _approval_in_words(group: Group) -> str:
 
 
 def notice_told(view: NoticeView, news: TellNotice) -> None:
-    """Take in the end of a notice; what was sent stays sent, at the first time."""
+    """Take in how a notice goes; what was sent stays sent, at the first time, what failed stays failed."""
     notice = news.notice
     view.update_id, view.wave_id, view.group = notice.update_id, notice.wave_id, notice.group
     view.contact, view.occasion = notice.contact, notice.occasion
     if isinstance(notice, NoticeSent):
         view.time = min(view.time, notice.sent_at) if view.state == "sent" else notice.sent_at
         view.state, view.subject, view.error = "sent", notice.subject_line, None
-    elif view.state != "sent":
-        view.state, view.error, view.time = "failed", notice.error, news.time
+        view.next_attempt_at = None
+    elif isinstance(notice, NoticeFailed):
+        if view.state != "sent":
+            view.state, view.error, view.time = "failed", notice.error, news.time
+            view.attempts, view.next_attempt_at = notice.attempts, None
+    elif view.state in ("retrying", "dropped"):
+        _notice_delayed(view, notice, news.time)
+
+
+def _notice_delayed(view: NoticeView, notice: NoticeDelayed, time: datetime) -> None:
+    dropped = notice.next_attempt_at is None
+    if (notice.attempts, dropped) < (view.attempts, view.state == "dropped"):
+        return
+    view.state, view.error, view.time = "dropped" if dropped else "retrying", notice.error, time
+    view.attempts, view.next_attempt_at = notice.attempts, notice.next_attempt_at
 
 
 def letter_told(view: DeadLetterView, news: TellLetter) -> None:

@@ -57,7 +57,7 @@ def news_of(event: Event, envelope: Envelope) -> Sequence[Message]:  # noqa: PLR
             return [_wave_news(event, envelope)]
         case requests.RequestAccepted() | requests.RequestRefused():
             return [TellRequest(to=event.request_id, answer=event)]
-        case notices.NoticeSent() | notices.NoticeFailed():
+        case notices.NoticeSent() | notices.NoticeDelayed() | notices.NoticeFailed():
             return [TellNotice(to=event.notice_id, time=envelope.time, notice=event)]
         case dead_letters.DeadLettered():
             return [TellLetter(to=event.letter_id, event_id=envelope.id, letter=event)]

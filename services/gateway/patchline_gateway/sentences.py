@@ -119,6 +119,15 @@ def _inventory(event: fleet.InventoryReported) -> str:
     return f"{event.target_id} reported {count(len(event.packages), 'package')}."
 
 
+def _delayed(event: notices.NoticeDelayed) -> str:
+    again = (
+        f"it is tried again at {at(event.next_attempt_at)}"
+        if event.next_attempt_at
+        else "the fleet file has it no more"
+    )
+    return f"{event.contact} ({event.group}) is not told yet: {event.error}; {again}."
+
+
 _says(feeds.UpdatePublished, _published)
 _says(
     feeds.AdvisoryPublished,
@@ -214,6 +223,7 @@ _says(requests.RequestSubmitted, _asked)
 _says(requests.RequestAccepted, lambda e: f"Accepted: {e.effect}")
 _says(requests.RequestRefused, lambda e: f"Refused ({e.rule}): {e.explanation}")
 _says(notices.NoticeSent, lambda e: f"Told {e.contact} ({e.group}): {e.subject_line}")
+_says(notices.NoticeDelayed, _delayed)
 _says(notices.NoticeFailed, lambda e: f"Could not tell {e.contact} ({e.group}): {e.error}")
 _says(policies.PolicyProposed, lambda e: f"Proposes a change for group {e.group}: {e.reason}")
 _says(

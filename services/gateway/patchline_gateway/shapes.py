@@ -7,6 +7,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
+from patchline_gateway.views import NoticeState
 from patchline_schemas.values import Kind, TargetOutcome, UpdateState, Urgency, UtcTime, WaveState
 
 
@@ -219,9 +220,11 @@ class NoticeItem(Shape):
     group: str
     contact: str
     occasion: str
-    state: Literal["sent", "failed"]
+    state: NoticeState
     subject: str | None
     error: str | None
+    next_attempt_at: Time | None
+    """When it is tried again, while it is."""
     time: Time
 
 

@@ -248,17 +248,24 @@ class FleetFileView(Document, collection="fleet-file"):
 FLEET_FILE = "fleet"
 
 
+NoticeState = Literal["sent", "retrying", "dropped", "failed"]
+"""*dropped*: it failed, and before it was tried again its contact had left the fleet file."""
+
+
 class NoticeView(Document, collection="notices"):
-    """What one contact was told, or could not be; *sent* wins over *failed*."""
+    """What one contact was told, or could not be; *sent* wins over *failed*, *failed* over the rest."""
 
     update_id: str = ""
     wave_id: str | None = None
     group: str = ""
     contact: str = ""
     occasion: str = ""
-    state: Literal["sent", "failed"] = "failed"
+    state: NoticeState = "retrying"
     subject: str | None = None
     error: str | None = None
+    attempts: int = 0
+    """Failed ones, as far as known; guards what is said while it is still tried."""
+    next_attempt_at: datetime | None = None
     time: datetime
 
     def tags(self) -> frozenset[str]:

@@ -107,7 +107,8 @@ def notice_required(plan: Plan, facts: Facts) -> Reason | None:
     if wave.notice_missed:
         return Reason("notice-required", f"anybody who resumes it; {wave.notice_missed} could not be told")
     left = wave.contacts - len(wave.told)
-    return Reason("notice-required", f"the notice to {left} contact{'s' if left > 1 else ''} of {wave.group}")
+    who = f"the notice to {left} contact{'s' if left > 1 else ''} of {wave.group}"
+    return Reason("notice-required", f"{who}, once it is delivered, or anybody who resumes it")
 
 
 def no_window(plan: Plan, facts: Facts) -> Reason | None:

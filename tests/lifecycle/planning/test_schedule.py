@@ -121,6 +121,9 @@ async def test_a_required_notice_holds_the_wave_until_every_contact_is_told(life
     (wave,) = life.waves(id_)
     notice = {"update_id": id_, "wave_id": wave, "group": "intranet", "occasion": "planned"}
     assert life.held(id_) == "notice-required"
+    assert life.progress(id_).held.who == (
+        "the notice to 2 contacts of intranet, once it is delivered, or anybody who resumes it"
+    )
     sent = {"subject_line": "planned", "sent_at": life.now}
     await life.say(NoticeSent(notice_id="n1", contact="file:a.log", **notice, **sent))
     assert life.due_waves() == []

@@ -87,6 +87,21 @@ def test_what_is_wrong_is_found_and_named(patchline: Any, api: Any) -> None:
     assert "fix: " in patchline("doctor").out
 
 
+def test_notices_that_are_still_tried_are_named(patchline: Any, api: Any) -> None:
+    healthy(api)
+
+    def retrying(request: httpx.Request) -> httpx.Response:
+        item = {"contact": "json://127.0.0.1/…", "error": "refused"}
+        items = [item] if request.url.params["state"] == "retrying" else []
+        return httpx.Response(200, json={"items": items, "next": None})
+
+    api.answer("/v1/notices", retrying)
+    ended = patchline("doctor", "-o", "json")
+    assert results(ended)["contacts"] == "warn"
+    (what,) = [each["what"] for each in ended.json if each["check"] == "contacts"]
+    assert what == "1 notice could not be delivered yet: json://127.0.0.1/… (refused)."
+
+
 def test_a_fleet_file_and_an_exporter_that_are_wrong_are_told(
     patchline: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from patchline_communication.settings import Settings
 from patchline_kit.testing import ServiceHarness
 from patchline_schemas.examples import examples
 from patchline_schemas.fleet import Group, GroupRegistered, Policies, Target, TargetRegistered
-from patchline_schemas.notices import NoticeFailed, NoticeSent
+from patchline_schemas.notices import NoticeDelayed, NoticeFailed, NoticeSent
 from patchline_schemas.updates import (
     RetractionAssessed,
     UpdateAssessed,
@@ -151,7 +151,12 @@ async def test_a_contact_that_fails_for_a_while_is_told_in_the_end(harness, post
     post.failures = 2
     await register(harness)
     await harness.publish(PLANNED)
+    await harness.settle()
+    [delayed] = harness.published(NoticeDelayed)
+    assert (delayed.attempts, delayed.error, delayed.contact) == (1, "no answer", "file:a.log")
+    assert delayed.next_attempt_at == harness.clock.now() + timedelta(seconds=10)
     await harness.advance(timedelta(minutes=10))
+    assert [each.attempts for each in harness.published(NoticeDelayed)] == [1, 2]
     assert len(post.letters) == 1
     assert harness.published(NoticeFailed) == []
 
@@ -163,6 +168,9 @@ async def test_a_contact_that_never_answers_is_reported_without_its_secrets(harn
     await harness.advance(timedelta(hours=1))
     [failed] = harness.published(NoticeFailed)
     assert (failed.required, failed.attempts, failed.error) == (True, 6, "no answer")
+    delayed = harness.published(NoticeDelayed)
+    assert [each.attempts for each in delayed] == [1, 2, 3, 4, 5]
+    assert all(each.next_attempt_at and "s3cret" not in each.model_dump_json() for each in delayed)
     assert "s3cret" not in failed.model_dump_json()
 
 
@@ -238,6 +246,9 @@ async def test_a_contact_that_left_the_fleet_file_is_told_no_more(harness, post)
     await harness.advance(timedelta(minutes=5))
     assert post.letters == []
     assert harness.published(NoticeSent) == harness.published(NoticeFailed) == []
+    first, last = harness.published(NoticeDelayed)
+    assert first.next_attempt_at is not None
+    assert (last.next_attempt_at, last.contact) == (None, "file:a.log")
 
 
 async def test_a_notice_that_comes_after_the_time_it_announces_says_so(harness, post):

@@ -13,7 +13,7 @@ from patchline_schemas.dead_letters import DeadLetterDecided, DeadLettered
 from patchline_schemas.examples import examples
 from patchline_schemas.examples.shared import JINJA, UPDATE, at
 from patchline_schemas.fleet import Approval, Group, Policies
-from patchline_schemas.notices import NoticeFailed, NoticeSent
+from patchline_schemas.notices import NoticeDelayed, NoticeFailed, NoticeSent
 from patchline_schemas.updates import Report, UpdateProgressed
 from patchline_schemas.values import UpdateState
 
@@ -155,6 +155,25 @@ def test_a_notice_that_was_sent_stays_sent_and_is_shown_once() -> None:
         for notice in order:
             projections.notice_told(view, TellNotice(to="n", time=at(90), notice=notice))  # type: ignore[arg-type]
         assert (view.state, view.time, view.error) == ("sent", sent.sent_at, None)
+
+
+def test_a_notice_that_is_still_tried_shows_its_newest_attempt_until_it_has_ended() -> None:
+    pair = examples()
+    failed, delayed = pair[NoticeFailed].usual, pair[NoticeDelayed].usual
+    assert isinstance(failed, NoticeFailed)
+    assert isinstance(delayed, NoticeDelayed)
+    later = delayed.model_copy(update={"attempts": 3, "next_attempt_at": at(5)})
+    gone = later.model_copy(update={"next_attempt_at": None})
+    for news, expected in (
+        ([delayed, later], ("retrying", 3, at(5))),
+        ([delayed, later, gone], ("dropped", 3, None)),
+        ([delayed, later, failed], ("failed", failed.attempts, None)),
+    ):
+        for order in itertools.permutations(news):
+            view = NoticeView(id="n", time=at(0))
+            for notice in order:
+                projections.notice_told(view, TellNotice(to="n", time=at(90), notice=notice))
+            assert (view.state, view.attempts, view.next_attempt_at) == expected
 
 
 def test_a_dead_letter_that_was_decided_stays_so_when_its_news_comes_again() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Literal
 
 from fastapi import APIRouter
 
@@ -14,6 +13,7 @@ from patchline_gateway.shapes import GroupItem, InventoryItem, NoticeItem, Page,
 from patchline_gateway.views import (
     GroupView,
     InventoryView,
+    NoticeState,
     NoticeView,
     TargetView,
     of_state,
@@ -71,11 +71,11 @@ def routes(handle: ServiceHandle) -> APIRouter:
     @router.get("/notices")
     async def notices(
         update_id: str | None = None,
-        state: Literal["sent", "failed"] | None = None,
+        state: NoticeState | None = None,
         after: After = "",
         limit: Limit = 500,
     ) -> Page[NoticeItem]:
-        """What contacts were told, or could not be."""
+        """What contacts were told, could not be yet, or could not be."""
         tag = of_update(update_id) if update_id else of_state(state) if state else "all"
         return await page(
             handle,

@@ -27,7 +27,15 @@ from patchline_gateway.shapes import (
     WaitAnswer,
     WaveLine,
 )
-from patchline_gateway.views import ALL_UPDATES, HistoryEntry, UpdateView, WaveView, of_state, of_update
+from patchline_gateway.views import (
+    ALL_UPDATES,
+    HistoryEntry,
+    NoticeView,
+    UpdateView,
+    WaveView,
+    of_state,
+    of_update,
+)
 from patchline_gateway.waits import Goal, standing
 from patchline_kit.context import ServiceHandle
 from patchline_schemas.requests import RequestSubmitted
@@ -80,7 +88,8 @@ def routes(handle: ServiceHandle) -> APIRouter:
         """In sentences: why the update is where it is, what holds it, who can release it."""
         view = await known(update_id)
         waves = await everything(handle, WaveView, of_update(update_id))
-        return explanation.explain(view, waves, handle.now)
+        notices = await everything(handle, NoticeView, of_update(update_id))
+        return explanation.explain(view, waves, notices, handle.now)
 
     @router.get("/updates/{update_id}/wait")
     async def wait_for_update(

@@ -1,0 +1,50 @@
+"""An explanation says what holds an update, and who can release it and how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from patchline_gateway.explanation import explain
+from patchline_gateway.views import NoticeView, UpdateView
+from patchline_schemas.examples.shared import JINJA, UPDATE, WAVE, at
+from patchline_schemas.updates import Held, WaveProgress
+
+
+def update(**more: Any) -> UpdateView:
+    wave = WaveProgress(
+        id=WAVE, round=1, number=1, group="strict", state="planned", starts_at=at(30), targets_total=1
+    )
+    facts = {"component": JINJA, "to_version": "3.1.6", "sequence": 1, "round": 1, "waves": (wave,)}
+    return UpdateView.model_validate({"id": UPDATE, **facts, **more})
+
+
+def text_of(view: UpdateView, *notices: NoticeView) -> str:
+    return "\n".join(explain(view, [], notices, at(1)).sentences)
+
+
+HELD = Held(rule="notice-required", since=at(0), until=None, who="the notice to 1 contact of strict")
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (
+            {"state": "retrying", "attempts": 3, "next_attempt_at": at(2)},
+            "is still being tried, after 3 attempts: refused; the next attempt is at 2026-",
+        ),
+        ({"state": "failed", "attempts": 6}, "was given up after 6 attempts: refused."),
+    ],
+)
+def test_a_required_notice_that_holds_the_rollout_is_named(state: dict[str, Any], expected: str) -> None:
+    facts = {"update_id": UPDATE, "wave_id": WAVE, "group": "strict", "contact": "json://127.0.0.1/…"}
+    notice = NoticeView.model_validate(
+        {"id": "n", **facts, "occasion": "planned", "error": "refused", "time": at(1), **state}
+    )
+    view = update(state="scheduled", held=HELD)
+    said = text_of(view, notice)
+    assert f"The notice “planned” to json://127.0.0.1/… of group strict {expected}" in said
+    assert "first window" not in said
+    (first, *_) = explain(view, [], [notice], at(1)).next
+    assert first.startswith(f"patchline update resume {UPDATE}")
