@@ -77,6 +77,10 @@ class TargetLine(Part):
     changes: tuple[ChangeLine, ...] = ()
     checks_passed: int = 0
     checks_total: int = 0
+    checks_failed: tuple[str, ...] = ()
+    """Names of those that failed at the last look."""
+    failing_since: datetime | None = None
+    """When the deployment, before it touched the target, found a check that failed; None if it found none."""
     notes: tuple[str, ...] = ()
     error: str | None = None
 

@@ -51,7 +51,7 @@ class Rollout:
             for backup in event.backups:
                 self.backups[(event.order.wave_id, backup.target_id)] = _backup_line(event.order, backup)
         for result in getattr(event, "results", ()):
-            self._result(event, result)
+            self._result(event, result, at)
 
     def _wave(self, event: steps.WaveEvent, at: datetime) -> None:
         order = event.order
@@ -89,7 +89,7 @@ class Rollout:
                 after=target.from_version,
             )
 
-    def _result(self, event: steps.WaveEvent, result: steps.TargetResult) -> None:
+    def _result(self, event: steps.WaveEvent, result: steps.TargetResult, at: datetime) -> None:
         known = self.targets.get(result.target_id) or TargetLine(
             target_id=result.target_id,
             group=event.order.group,
@@ -113,8 +113,9 @@ class Rollout:
         if rolling_back:
             changes["changes"] = ()
         if result.checks:
-            changes["checks_total"] = len(result.checks)
-            changes["checks_passed"] = sum(check.passed for check in result.checks)
+            changes |= _checks(result)
+            if isinstance(event, steps.WaveDeployed) and changes["checks_failed"]:
+                changes["failing_since"] = result.started_at or at
         self.targets[result.target_id] = known.model_copy(update=changes)
 
 
@@ -136,6 +137,12 @@ def _outcome(event: steps.WaveEvent, result: steps.TargetResult) -> TargetOutcom
     if isinstance(event, steps.WaveRolledBack | steps.WaveRollbackVerified) and result.outcome == "succeeded":
         return "rolled-back"
     return result.outcome
+
+
+def _checks(result: steps.TargetResult) -> dict[str, object]:
+    failed = tuple(without_secrets(check.name) for check in result.checks if not check.passed)
+    total = len(result.checks)
+    return {"checks_total": total, "checks_passed": total - len(failed), "checks_failed": failed}
 
 
 def _other_changes(component: str, changes: Sequence[steps.PackageChange]) -> tuple[ChangeLine, ...]:

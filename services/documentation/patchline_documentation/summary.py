@@ -19,6 +19,9 @@ from patchline_documentation.wording import (
 from patchline_schemas import feeds, updates
 from patchline_schemas.values import UpdateState
 
+UNCHECKED_SHOWN = 3
+"""Of so many targets on which no check passed the checks are named."""
+
 
 @dataclass(frozen=True, slots=True)
 class Story:
@@ -102,6 +105,7 @@ def _sentences(story: Story) -> Iterator[str]:
     yield _test(story)
     yield _approval(story)
     yield from _rollout(story)
+    yield from _unchecked(story)
     yield _ending(story)
     yield due_sentence(story)
     yield _issues(story)
@@ -172,6 +176,20 @@ def _verified(started: Sequence[WaveLine]) -> str:
     if verified == len(started):
         return "all were verified through the soak time"
     return f"{verified} of them {'was' if verified == 1 else 'were'} verified through the soak time"
+
+
+def _unchecked(story: Story) -> Iterator[str]:
+    """Where the update is in effect and no check vouches for it."""
+    lines = [line for line in story.with_outcome("succeeded") if line.checks_total and not line.checks_passed]
+    for line in lines[:UNCHECKED_SHOWN]:
+        failed = f"{names(line.checks_failed)} failed"
+        since = f"{failed} before the deployment already, on {moment(line.failing_since)}"
+        yield (
+            f"No check passed on {line.target_id}, so only the version was verified there, "
+            f"not that it works: {since if line.failing_since else failed}"
+        )
+    if left := lines[UNCHECKED_SHOWN:]:
+        yield f"Nor did any check pass on {names([line.target_id for line in left])}"
 
 
 def _ending(story: Story) -> str:

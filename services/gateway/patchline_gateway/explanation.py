@@ -60,6 +60,9 @@ _LINGERING = "patchline update wait {id}"
 NOTICES_SHOWN = 5
 """How many of the notices that it waits for are told."""
 
+UNCHECKED_SHOWN = 5
+"""Of how many targets of a wave it is told that no check passed there."""
+
 
 def explain(
     view: UpdateView, waves: Sequence[WaveView], notices: Sequence[NoticeView], now: datetime
@@ -160,7 +163,8 @@ def _plan(view: UpdateView) -> list[str]:
 
 def _waves(view: UpdateView, waves: Sequence[WaveView]) -> list[str]:
     sentences = []
-    for wave in wave_lines(view, [wave for wave in waves if wave.round == view.round]):
+    of_round = {wave.id: wave for wave in waves if wave.round == view.round}
+    for wave in wave_lines(view, list(of_round.values())):
         start = f", starts {at(wave.starts_at)}" if wave.state == "planned" and wave.starts_at else ""
         sentences.append(
             f"Wave {wave.id.rpartition('.w')[2]} ({wave.group}, {count(wave.targets_total, 'target')}) "
@@ -171,7 +175,21 @@ def _waves(view: UpdateView, waves: Sequence[WaveView]) -> list[str]:
             for target in wave.targets
             if target.error
         ][:5]
+        sentences += _unchecked(of_round[wave.id])
     return sentences
+
+
+def _unchecked(wave: WaveView) -> list[str]:
+    """The wave's targets for which no check vouches, though they count as good."""
+    sentences = []
+    for target_id, line in sorted(wave.targets.items()):
+        if line.none_passed:
+            when = f", at {at(line.failing_since)}" if line.failing_since else ""
+            sentences.append(
+                f"No check passed on {target_id}, so only the version was verified there, not that it works: "
+                f"{', '.join(line.none_passed)} failed before the deployment already{when}."
+            )
+    return sentences[:UNCHECKED_SHOWN]
 
 
 def _ending(view: UpdateView) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from patchline_schemas import waves
 from patchline_schemas.values import TargetOutcome, WaveState
@@ -25,6 +26,10 @@ class TargetNews:
     from_version: str | None = None
     """The version before the update; a rollback's own before-version is the update's, so it says none."""
     error: str | None = None
+    failing_since: datetime | None = None
+    """When the deployment, before it touched the target, found a check that failed."""
+    none_passed: tuple[str, ...] = ()
+    """Names of the target's checks, where it counts as good though none of them passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +55,14 @@ def wave_news(event: WaveEvent) -> WaveNews:  # noqa: PLR0911, PLR0912 - one bra
         case waves.WaveBackupFailed(results=results):
             return WaveNews(BACKED_UP, "failed", _stopped_before_deployment(results))
         case waves.WaveDeployed(results=results, not_started=left):
-            running = _results(results, instead_of_succeeded="running")
+            running = _deployed(results)
             return WaveNews(DEPLOYED, "verifying", running | _all(left, "not-started"))
         case waves.WaveDeployFailed(results=results):
             return WaveNews(DEPLOYED, "failed", _results(results))
         case waves.WaveChecksPassed(results=results):
-            return WaveNews(CHECKED, "soaking", _results(results, instead_of_succeeded="running"))
+            return WaveNews(CHECKED, "soaking", _checked(results, instead_of_succeeded="running"))
         case waves.WaveVerified(results=results):
-            return WaveNews(ENDED, "verified", _results(results))
+            return WaveNews(ENDED, "verified", _checked(results))
         case waves.WaveVerificationFailed(results=results):
             return WaveNews(ENDED, "failed", _results(results))
         case waves.WaveRollbackRequested():
@@ -88,6 +93,25 @@ def _results(
         )
         for result in results
     }
+
+
+def _deployed(results: Sequence[TargetResult]) -> dict[str, TargetNews]:
+    told = _results(results, instead_of_succeeded="running")
+    for result in results:
+        if any(not check.passed for check in result.checks):
+            told[result.target_id] = replace(told[result.target_id], failing_since=result.started_at)
+    return told
+
+
+def _checked(
+    results: Sequence[TargetResult], *, instead_of_succeeded: TargetOutcome = "succeeded"
+) -> dict[str, TargetNews]:
+    told = _results(results, instead_of_succeeded=instead_of_succeeded)
+    for result in results:
+        if result.outcome == "succeeded" and not any(check.passed for check in result.checks):
+            names = tuple(check.name for check in result.checks)
+            told[result.target_id] = replace(told[result.target_id], none_passed=names)
+    return told
 
 
 def _rollback_results(results: Sequence[TargetResult]) -> dict[str, TargetNews]:

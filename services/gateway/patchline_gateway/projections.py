@@ -87,10 +87,12 @@ def wave_told(view: WaveView, message: TellWave) -> None:
 def _target_line_told(line: TargetLine, told: TargetNews, step: int, at: datetime) -> None:
     if told.from_version and _is_newer(step, at, line.from_step, line.from_at):
         line.from_step, line.from_at, line.from_version = step, at, told.from_version
+    line.failing_since = line.failing_since or told.failing_since
     if told.outcome is None or not _is_newer(step, at, line.step, line.at):
         line.error = line.error or told.error
         return
     line.step, line.at, line.outcome = step, at, told.outcome
+    line.none_passed = told.none_passed
     line.error = None if told.outcome == "succeeded" else (told.error or line.error)
 
 

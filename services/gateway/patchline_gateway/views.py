@@ -125,6 +125,10 @@ class TargetLine(BaseModel):
     """The newest there is: a target that was rolled back keeps saying why."""
     step: int = -1
     """How far in the wave's life the news was that set ``outcome`` (see :mod:`.outcomes`)."""
+    none_passed: tuple[str, ...] = ()
+    """Its checks, where none passed and that is not held against the update."""
+    failing_since: datetime | None = None
+    """When the deployment, before it touched the target, found a check that failed."""
     at: datetime | None = None
     """When that was; between two news of the same step the later one wins."""
 

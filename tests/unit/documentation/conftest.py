@@ -198,7 +198,15 @@ class Life:
         targets = (waves.WaveTarget(target_id=target, from_version=version),)
         return self.step(waves.WavePlanned(order=order(), starts_at=NINE, targets=targets))
 
-    def deployed(self, number: int = 1, group: str = "intranet", target: str = "wiki") -> str:
+    def deployed(
+        self,
+        number: int = 1,
+        group: str = "intranet",
+        target: str = "wiki",
+        *,
+        passed: bool = True,
+        at: datetime | None = None,
+    ) -> str:
         wave = order(number, group)
         targets = (waves.WaveTarget(target_id=target, from_version="3.1.2"),)
         self.step(waves.WavePlanned(order=wave, starts_at=NINE, targets=targets))
@@ -212,10 +220,21 @@ class Life:
             files_total=41,
         )
         self.step(waves.WaveBackedUp(order=wave, targets=targets, backups=(backup,)))
-        return self.step(waves.WaveDeployed(order=wave, results=(self.result(target),)))
+        return self.step(
+            waves.WaveDeployed(
+                order=wave,
+                results=(
+                    self.result(target, checked=not passed, passed=passed).model_copy(
+                        update={"started_at": at}
+                    ),
+                ),
+            )
+        )
 
-    def verified(self, number: int = 1, group: str = "intranet", target: str = "wiki") -> str:
-        results = (self.result(target, checked=True),)
+    def verified(
+        self, number: int = 1, group: str = "intranet", target: str = "wiki", *, passed: bool = True
+    ) -> str:
+        results = (self.result(target, checked=True, passed=passed),)
         wave = order(number, group)
         self.step(waves.WaveChecksPassed(order=wave, results=results, soak_until=NINE))
         return self.step(waves.WaveVerified(order=wave, results=results))
@@ -264,9 +283,9 @@ class Life:
         )
 
     @staticmethod
-    def result(target: str, *, checked: bool = False) -> waves.TargetResult:
+    def result(target: str, *, checked: bool = False, passed: bool = True) -> waves.TargetResult:
         checks = (
-            waves.CheckResult(name="selfcheck", passed=True, output="ok", duration=timedelta(seconds=1)),
+            waves.CheckResult(name="selfcheck", passed=passed, output="ok", duration=timedelta(seconds=1)),
         )
         return waves.TargetResult(
             target_id=target,

@@ -54,6 +54,21 @@ def test_a_wave_planned_anew_shows_what_its_targets_have_now(life):
     assert (target.before, target.after, target.outcome) == ("3.1.2", "3.1.2", "not-started")
 
 
+def test_a_target_on_which_no_check_passed_is_said_not_to_be_verified_by_them(life):
+    life.published()
+    life.deployed(passed=False, at=datetime(2026, 3, 3, 9, 5, tzinfo=UTC))
+    life.verified(passed=False)
+    life.completed()
+    assert (
+        "No check passed on wiki, so only the version was verified there, not that it works: "
+        "selfcheck failed before the deployment already, on 3 March 2026, 09:05 UTC."
+    ) in report(life).summary
+
+
+def test_nothing_is_said_of_checks_that_pass(completed_life):
+    assert "check" not in " ".join(report(completed_life).summary)
+
+
 def test_the_request_that_published_the_update_is_told_though_it_names_no_update(completed_life):
     said = report(completed_life)
     assert [(line.who, line.action) for line in said.requests] == [("ada", "publish"), ("bea", "approve")]

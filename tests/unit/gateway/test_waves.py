@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from patchline_gateway import projections
+from patchline_gateway.explanation import explain
 from patchline_gateway.presentation import wave_line, wave_lines
 from patchline_gateway.routing import news_of
 from patchline_gateway.views import UpdateView, WaveView
@@ -15,6 +16,7 @@ from patchline_schemas import Envelope
 from patchline_schemas.examples.shared import UPDATE, WAVE, at
 from patchline_schemas.updates import WaveProgress
 from patchline_schemas.waves import (
+    CheckResult,
     TargetResult,
     WaveBackedUp,
     WaveBackupFailed,
@@ -210,6 +212,26 @@ def test_the_version_before_is_the_one_that_the_deployment_found() -> None:
                 tell(view, event, at(minute))
             assert view.targets["wiki"].from_version == expected
             assert view.targets["forum"].from_version == "3.1.2"
+
+
+def test_a_target_that_counts_as_good_though_no_check_passed_is_explained() -> None:
+    fails = CheckResult(name="curl wiki", passed=False, output="503", duration=timedelta(seconds=1))
+    before = TargetResult(target_id="wiki", outcome="succeeded", checks=(fails,), started_at=at(31))
+    after = before.model_copy(update={"started_at": at(33)})
+    life: list[WaveEvent] = [
+        PLANNED,
+        DEPLOYED.model_copy(update={"results": (result("forum"), before)}),
+        VERIFIED.model_copy(update={"results": (result("forum"), after)}),
+    ]
+    update = UpdateView(id=UPDATE, sequence=1, round=1, state="completed")
+    for order in itertools.permutations(life):
+        said = [
+            each for each in explain(update, [view_after(*order)], [], at(60)).sentences if "check" in each
+        ]
+        assert said == [
+            "No check passed on wiki, so only the version was verified there, not that it works: "
+            "curl wiki failed before the deployment already, at 2026-03-03 09:31:00 UTC."
+        ]
 
 
 def test_planning_knows_a_waves_state_best() -> None:
