@@ -82,7 +82,16 @@ def approve(plan: Plan, request: RequestSubmitted, now: datetime) -> str:
     missing = approvals.missing(plan.approval, plan.approvals)
     if missing:
         return f"approved; {missing} more {'person has' if missing == 1 else 'people have'} to approve"
-    return "approved; the rollout begins with the first window"
+    return f"approved; {_when_it_begins(plan)}"
+
+
+def _when_it_begins(plan: Plan) -> str:
+    """What follows an approval, which ends neither a pause nor a halt."""
+    if plan.pause is not None:
+        return f"{plan.pause.who} has paused it, so the rollout does not begin before somebody resumes it"
+    if plan.held is not None and plan.held.rule == "halted":
+        return "everything is halted, so the rollout does not begin before somebody resumes everything"
+    return "the rollout begins with the first window"
 
 
 def reject(plan: Plan, request: RequestSubmitted, now: datetime) -> str:
@@ -128,7 +137,7 @@ def pause(plan: Plan, request: RequestSubmitted, now: datetime) -> str:
 
 
 def resume(plan: Plan, request: RequestSubmitted, now: datetime) -> str:
-    """Let it go on; also without a required notice that could not be sent."""
+    """Let it go on; also without a required notice that was not delivered."""
     if plan.pause is not None:
         plan.pause = None
         return "resumed"
@@ -154,7 +163,7 @@ def _waits_for_notice(plan: Plan) -> bool:
 
 def _waive_notice(plan: Plan) -> str:
     plan.notice_waived = True
-    return "the round goes on without the notice that could not be sent"
+    return "the round goes on without the notice that its policy requires"
 
 
 def _must_not_be_ending(plan: Plan) -> None:

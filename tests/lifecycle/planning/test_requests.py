@@ -58,6 +58,24 @@ async def test_a_paused_update_starts_no_further_wave(life: Any) -> None:
     assert life.state(id_) == "rolling-out"
 
 
+async def test_an_approval_ends_no_pause_and_no_halt_and_says_so(life: Any) -> None:
+    await life.group("intranet", policies={"approval": {"minimum_approvers": 1}})
+    paused = await life.roll_out("3.1.6", {"a": "intranet"})
+    halted = await life.roll_out("2.0.0", {"b": "intranet"}, component="pkg:pypi/other")
+    await life.ask("pause", paused)
+    said = await life.ask("approve", paused, who="cy")
+    assert said == "approved; bea has paused it, so the rollout does not begin before somebody resumes it"
+    await life.ask("halt", None)
+    said = await life.ask("approve", halted, who="cy")
+    assert said == (
+        "approved; everything is halted, so the rollout does not begin before somebody resumes everything"
+    )
+    assert life.due_waves() == []
+    await life.ask("resume", None)
+    await life.ask("resume", paused)
+    assert len(life.due_waves()) == 2
+
+
 async def test_a_test_may_end_while_the_update_is_paused(life: Any) -> None:
     await life.group("intranet")
     id_ = await life.assess("3.1.6", {"a": "intranet"})
