@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -108,13 +109,14 @@ def explain(session: Session, update_id: UpdateId) -> None:
     session.output.next(*answer["next"])
 
 
-def held_in_words(held: dict[str, Any] | None) -> str | None:
+def held_in_words(held: dict[str, Any] | None, now: datetime | None = None) -> str | None:
     """What holds an update, in one line."""
     if held is None:
         return None
-    until = f", until {relative(held['until'])}" if held["until"] else ""
+    end = relative(held["until"], now)
+    until = f", ends {end}" if end == "now" or end.startswith("in ") else ""
     who = f"; can be released by: {held['who']}" if held["who"] else ""
-    return f"{held['rule']} since {relative(held['since'])}{until}{who}"
+    return f"{held['rule']} (began {relative(held['since'], now)}{until}){who}"
 
 
 def first_line(text: str | None) -> str:

@@ -36,12 +36,14 @@ def told(event: Event) -> Told | None:
 
 def held(progress: updates.UpdateProgressed) -> str:
     """Why an update does not move, in words."""
+    state = progress.state.replace("-", " ")
     if progress.held is None:
-        return f"The update is {progress.state.replace('-', ' ')}"
+        return f"The update is {state}"
     rule = progress.held.rule.replace("-", " ").replace(".", ", ")
+    by = f", held by the rule “{rule}”" if rule != state else ""
     until = f" until {moment(progress.held.until)}" if progress.held.until else ""
     who = f"; {progress.held.who} can release it" if progress.held.who else ""
-    return f"The update is {progress.state.replace('-', ' ')}, held by the rule “{rule}”{until}{who}"
+    return f"The update is {state}{by}{until}{who}"
 
 
 def wave_name(order: waves.WaveOrder) -> str:
@@ -76,12 +78,15 @@ def _published(event: feeds.UpdatePublished) -> Told:
 @_tells(feeds.AdvisoryPublished)
 def _advised(event: feeds.AdvisoryPublished) -> Told:
     added = names([advisory.id for advisory in event.advisories])
-    return Told(f"{event.vendor} said that {event.version} also fixes {added}")
+    return Told(
+        f"{event.vendor} said that {package_name(event.component)} {event.version} also fixes {added}"
+    )
 
 
 @_tells(feeds.UpdateRetracted)
 def _retracted(event: feeds.UpdateRetracted) -> Told:
-    return Told(f"{event.vendor} withdrew {event.version}: {event.reason}", "bad")
+    what = f"{package_name(event.component)} {event.version}"
+    return Told(f"{event.vendor} withdrew {what}: {event.reason}", "bad")
 
 
 @_tells(fleet.InventoryReported)

@@ -144,7 +144,8 @@ def _assessment(view: UpdateView) -> list[str]:
         f"The newest assessment found {count(found.affected_total, 'target')} affected, "
         f"{found.not_affected_total} not affected and {found.unknown_total} unknown."
     ]
-    sentences += [f"Unknown: {reason}" for reason in found.unknown]
+    if view.state not in TERMINAL_STATES:
+        sentences += [f"Unknown: {reason}" for reason in found.unknown]
     if view.urgency:
         due = f"it is due {at(view.due_at)}" if view.due_at else "it has no due date"
         why = f": {found.due_rule}" if found.affected_total else "."

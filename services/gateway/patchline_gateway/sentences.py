@@ -100,7 +100,7 @@ def _approved(event: updates.UpdateApproved) -> str:
 def _progressed(event: updates.UpdateProgressed) -> str:
     active = [wave for wave in event.waves if wave.round == event.round and wave.state not in _QUIET]
     doing = ", ".join(f"wave {wave.number} {wave.state}" for wave in active)
-    held = f", held by {event.held.rule}" if event.held else ""
+    held = f", held by {event.held.rule}" if event.held and event.held.rule != event.state else ""
     error = f": {event.error}" if event.error else ""
     return f"Now {event.state}{f' ({doing})' if doing else ''}{held}{error}."
 
@@ -131,9 +131,11 @@ def _delayed(event: notices.NoticeDelayed) -> str:
 _says(feeds.UpdatePublished, _published)
 _says(
     feeds.AdvisoryPublished,
-    lambda e: f"{e.vendor} added {_names([advisory.id for advisory in e.advisories])} to {e.version}.",
+    lambda e: (
+        f"{e.vendor} added {_names([advisory.id for advisory in e.advisories])} to {e.component} {e.version}."
+    ),
 )
-_says(feeds.UpdateRetracted, lambda e: f"{e.vendor} withdrew {e.version}: {e.reason}")
+_says(feeds.UpdateRetracted, lambda e: f"{e.vendor} withdrew {e.component} {e.version}: {e.reason}")
 _says(fleet.GroupRegistered, lambda e: f"Group {e.group.name} is in the fleet file.")
 _says(fleet.TargetRegistered, lambda e: f"Target {e.target.id} is in the fleet file.")
 _says(fleet.TargetRemoved, lambda e: f"Target {e.target_id} left the fleet file.")

@@ -10,6 +10,7 @@ import pytest
 
 from patchline_cli.output import Column, Output, clean
 from patchline_cli.times import duration, relative
+from patchline_cli.updates import held_in_words
 
 ID = "jinja2-3.1.6-381efe"
 UPDATE = {
@@ -42,8 +43,10 @@ NOTICE = {
     "state": "sent",
     "subject": "jinja2 3.1.6 on intranet",
     "error": None,
+    "next_attempt_at": None,
     "time": "2026-03-03T09:00:00Z",
 }
+RETRYING = {**NOTICE, "state": "retrying", "subject": None, "error": "refused"}
 LETTER = {
     "id": "d1",
     "service": "backup",
@@ -118,6 +121,12 @@ def test_a_table_in_a_pipe_has_a_title_and_a_line_for_each_item_uncut(
     assert item["id"] in lines[1] or command == ("notices",)
     assert lines[0].isupper()
     assert "\x1b" not in "".join(lines)
+
+
+def test_a_notice_that_is_tried_again_says_why_and_when(patchline: Any, api: Any) -> None:
+    again = (datetime.now(UTC) + timedelta(minutes=5, seconds=30)).isoformat()
+    api.answer("/v1/notices", {"items": [{**RETRYING, "next_attempt_at": again}], "next": None})
+    assert "refused; tried again in 5 min" in patchline("notices").out
 
 
 def test_a_listing_of_several_parts_is_read_whole_and_no_further_than_asked(patchline: Any, api: Any) -> None:
@@ -211,6 +220,19 @@ def test_times_are_told_relative_to_now(away: timedelta, words: str) -> None:
     now = datetime(2026, 3, 3, 9, tzinfo=UTC)
     assert relative((now + away).isoformat(), now) == words
     assert relative(None, now) == "-"
+
+
+def test_what_holds_an_update_is_told_in_one_line() -> None:
+    now = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
+    held = {
+        "rule": "window",
+        "since": (now - timedelta(minutes=3)).isoformat(),
+        "until": (now + timedelta(days=190)).isoformat(),
+        "who": None,
+    }
+    assert held_in_words(held, now) == "window (began 3 min ago, ends in 6 mo)"
+    open_end = {**held, "until": None, "who": "bea"}
+    assert held_in_words(open_end, now) == "window (began 3 min ago); can be released by: bea"
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

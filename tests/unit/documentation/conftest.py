@@ -194,6 +194,16 @@ class Life:
             )
         )
 
+    def paused(self) -> str:
+        held = updates.Held(rule="paused", since=NINE, who="bea")
+        facts = {"sequence": 1, "round": 1, "kind": "security", "state": "paused", "urgency": None}
+        return self.step(of_update(updates.UpdateProgressed, **facts, due_at=None, held=held, waves=()))
+
+    def retracted(self) -> str:
+        facts = {"vendor": "palletsprojects", "reason": "broken wheel"}
+        retracted = {"update_id": UPDATE, "component": JINJA, "version": "3.1.6", **facts}
+        return self.step(feeds.UpdateRetracted.model_validate(retracted))
+
     def wave_planned(self, version: str, target: str = "wiki") -> str:
         targets = (waves.WaveTarget(target_id=target, from_version=version),)
         return self.step(waves.WavePlanned(order=order(), starts_at=NINE, targets=targets))

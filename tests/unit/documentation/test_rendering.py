@@ -43,6 +43,12 @@ def test_markdown_tables_survive_what_tools_say(life):
     assert "\n# no heading" not in text
 
 
+def test_a_request_is_told_in_whole_sentences(report):
+    said = render(report)["md"]
+    assert "ada asked to publish (“vendor feed”). No answer is known." in said
+    assert "bea asked to approve (“read the notes”). Carried out: It may roll out." in said
+
+
 def test_json_is_the_whole_report(report):
     assert json.loads(render(report)["json"])["headline"] == report.headline
 

@@ -65,6 +65,16 @@ def test_a_target_on_which_no_check_passed_is_said_not_to_be_verified_by_them(li
     ) in report(life).summary
 
 
+def test_the_timeline_does_not_say_a_pause_twice_and_names_what_was_withdrawn(life):
+    life.published()
+    life.paused()
+    life.retracted()
+    life.failed("withdrawn")
+    said = [line.sentence for line in report(life).timeline]
+    assert "The update is paused; bea can release it." in said
+    assert "palletsprojects withdrew jinja2 3.1.6: broken wheel." in said
+
+
 def test_nothing_is_said_of_checks_that_pass(completed_life):
     assert "check" not in " ".join(report(completed_life).summary)
 

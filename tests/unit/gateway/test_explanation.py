@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from patchline_gateway.explanation import explain
-from patchline_gateway.views import NoticeView, UpdateView
+from patchline_gateway.views import AssessmentSummary, NoticeView, UpdateView
 from patchline_schemas.examples.shared import JINJA, UPDATE, WAVE, at
 from patchline_schemas.updates import Held, WaveProgress
 
@@ -48,3 +48,11 @@ def test_a_required_notice_that_holds_the_rollout_is_named(state: dict[str, Any]
     assert "first window" not in said
     (first, *_) = explain(view, [], [notice], at(1)).next
     assert first.startswith(f"patchline update resume {UPDATE}")
+
+
+@pytest.mark.parametrize(("state", "listed"), [("scheduled", True), ("completed", False)])
+def test_unknown_targets_are_listed_while_the_update_goes_on(state: str, listed: bool) -> None:
+    found = AssessmentSummary(revision=1, due_rule="", unknown_total=1, unknown=("wiki: no environment",))
+    said = text_of(update(state=state, assessment=found))
+    assert "1 unknown" in said
+    assert ("wiki: no environment" in said) is listed
