@@ -47,5 +47,5 @@ def notices(
 
 
 def _trouble(item: Mapping[str, Any]) -> str:
-    again = f"; tried again {relative(item['next_attempt_at'])}" if item["next_attempt_at"] else ""
-    return f"{item['error'] or ''}{again}"
+    error = (item["error"] or "").rstrip(".")
+    return f"{error}; tried again {relative(item['next_attempt_at'])}" if item["next_attempt_at"] else error

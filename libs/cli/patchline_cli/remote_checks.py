@@ -151,7 +151,7 @@ def notices(client: Client) -> Diagnosis:
 
 
 def _contacts(notices: Iterable[Mapping[str, Any]]) -> str:
-    return _some(sorted({f"{notice['contact']} ({notice['error']})" for notice in notices}))
+    return _some(sorted({f"{notice['contact']} ({notice['error'].rstrip('.')})" for notice in notices}))
 
 
 def updates(client: Client) -> Diagnosis:

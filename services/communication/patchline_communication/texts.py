@@ -169,7 +169,7 @@ def _what(component: str, version: str) -> str:
 def _held(held: Held | None) -> str:
     if held is None:
         return ""
-    return f"It is held by {held.rule}" + (f"; {held.who} can release it." if held.who else ".")
+    return f"It is held by {held.rule}" + (f"; it can be released by: {held.who}." if held.who else ".")
 
 
 def _contents(news: UpdateNews) -> list[str]:

@@ -42,7 +42,7 @@ def held(progress: updates.UpdateProgressed) -> str:
     rule = progress.held.rule.replace("-", " ").replace(".", ", ")
     by = f", held by the rule “{rule}”" if rule != state else ""
     until = f" until {moment(progress.held.until)}" if progress.held.until else ""
-    who = f"; {progress.held.who} can release it" if progress.held.who else ""
+    who = f"; it can be released by: {progress.held.who}" if progress.held.who else ""
     return f"The update is {state}{by}{until}{who}"
 
 

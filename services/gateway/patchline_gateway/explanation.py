@@ -124,7 +124,7 @@ def _notices(view: UpdateView, notices: Sequence[NoticeView]) -> list[str]:
 
 def _missing(notice: NoticeView) -> str:
     what = f"The notice “{notice.occasion}” to {notice.contact} of group {notice.group}"
-    tried = f"after {count(notice.attempts, 'attempt')}: {notice.error}"
+    tried = f"after {count(notice.attempts, 'attempt')}: {(notice.error or '').rstrip('.')}"
     if notice.state == "failed":
         return f"{what} was given up {tried}."
     return f"{what} is still being tried, {tried}; the next attempt is at {at(notice.next_attempt_at)}."

@@ -125,7 +125,7 @@ def _delayed(event: notices.NoticeDelayed) -> str:
         if event.next_attempt_at
         else "the fleet file has it no more"
     )
-    return f"{event.contact} ({event.group}) is not told yet: {event.error}; {again}."
+    return f"{event.contact} ({event.group}) is not told yet: {event.error.rstrip('.')}; {again}."
 
 
 _says(feeds.UpdatePublished, _published)

@@ -71,7 +71,7 @@ def test_the_timeline_does_not_say_a_pause_twice_and_names_what_was_withdrawn(li
     life.retracted()
     life.failed("withdrawn")
     said = [line.sentence for line in report(life).timeline]
-    assert "The update is paused; bea can release it." in said
+    assert "The update is paused; it can be released by: bea." in said
     assert "palletsprojects withdrew jinja2 3.1.6: broken wheel." in said
 
 

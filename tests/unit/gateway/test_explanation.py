@@ -40,7 +40,7 @@ HELD = Held(rule="notice-required", since=at(0), until=None, who="the notice to 
 def test_a_required_notice_that_holds_the_rollout_is_named(state: dict[str, Any], expected: str) -> None:
     facts = {"update_id": UPDATE, "wave_id": WAVE, "group": "strict", "contact": "json://127.0.0.1/…"}
     notice = NoticeView.model_validate(
-        {"id": "n", **facts, "occasion": "planned", "error": "refused", "time": at(1), **state}
+        {"id": "n", **facts, "occasion": "planned", "error": "refused.", "time": at(1), **state}
     )
     view = update(state="scheduled", held=HELD)
     said = text_of(view, notice)
