@@ -72,8 +72,11 @@ def state_style(state: str) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """``1 target``, ``2 targets``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """``1 target``, ``2 targets``, ``2 entries``."""
+    if number == 1:
+        return f"1 {noun}"
+    ends_in_ies = noun.endswith("y") and noun[-2] not in "aeiou"
+    return f"{number} {noun[:-1]}ies" if ends_in_ies else f"{number} {noun}s"
 
 
 def clean(text: str) -> str:

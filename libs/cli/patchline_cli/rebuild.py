@@ -9,7 +9,8 @@ import typer
 
 from patchline_cli import exit_codes
 from patchline_cli.failures import Failure
-from patchline_cli.output import Output
+from patchline_cli.output import count
+from patchline_cli.progress import Progress
 from patchline_cli.session import Session, command
 from patchline_cli.times import duration
 
@@ -36,24 +37,31 @@ def rebuild(
     """Build the documents of a read model anew from the ledger; the old ones answer meanwhile."""
     deadline = time.monotonic() + duration(timeout).total_seconds()
     path = f"/v1/rebuilds/{service}"
-    status = session.client.post(path, {"who": who})
-    rebuild_id, told = status["rebuild_id"], ""
-    while status["state"] == "rebuilding" and status["rebuild_id"] == rebuild_id:
-        told = _tell(session.output, status, told)
-        if time.monotonic() > deadline:
-            if not session.output.is_table:
-                session.output.data(status)
-            raise Failure(
-                f"{service} is still being rebuilt: {_progress(status)}.",
-                fix=f"It goes on by itself; `patchline rebuild {service} --as {who}` waits again.",
-                exit_code=exit_codes.STILL_RUNNING,
-            )
-        time.sleep(LOOK_SECONDS)
-        status = _status(session, path)
-    if session.output.is_table:
-        session.output.line(f"{service} is rebuilt from {status['entries_total']} entries of the ledger.")
-    else:
+    status, in_time = _followed(session, path, session.client.post(path, {"who": who}), deadline)
+    if not session.output.is_table:
         session.output.data(status)
+    if not in_time:
+        raise Failure(
+            f"{service} is still being rebuilt: {_in_words(status)}.",
+            fix=f"It goes on by itself; `patchline rebuild {service} --as {who}` waits again.",
+            exit_code=exit_codes.STILL_RUNNING,
+        )
+    if session.output.is_table:
+        entries = count(status["entries_total"], "entry")
+        session.output.line(f"{service} is rebuilt from {entries} of the ledger.")
+
+
+def _followed(session: Session, path: str, status: Any, deadline: float) -> tuple[Any, bool]:
+    """The newest status of the rebuild that ``status`` is of, and whether it ended before ``deadline``."""
+    rebuild_id = status["rebuild_id"]
+    with Progress(session.output.err) as progress:
+        while status["state"] == "rebuilding" and status["rebuild_id"] == rebuild_id:
+            progress.show(_in_words(status))
+            if time.monotonic() > deadline:
+                return status, False
+            time.sleep(LOOK_SECONDS)
+            status = _status(session, path)
+    return status, True
 
 
 def _status(session: Session, path: str) -> Any:
@@ -67,14 +75,7 @@ def _status(session: Session, path: str) -> Any:
         time.sleep(LOOK_SECONDS)
 
 
-def _tell(output: Output, status: Any, told: str) -> str:
-    text = _progress(status)
-    if text != told:
-        output.say(text)
-    return text
-
-
-def _progress(status: Any) -> str:
+def _in_words(status: Any) -> str:
     if status["trouble"]:
         return f"it waits: {'; '.join(status['trouble'])}"
     if status["entries_total"] is None:

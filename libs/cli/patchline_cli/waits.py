@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -10,13 +11,15 @@ import typer
 
 from patchline_cli import exit_codes
 from patchline_cli.failures import Failure, wrong_use
+from patchline_cli.progress import Progress
 from patchline_cli.session import Session, command
 from patchline_cli.times import duration, iso
 from patchline_cli.updates import STATES, UpdateId, held_in_words
 
 GOOD_ENDINGS = frozenset({"completed", "not-applicable"})
-LOOK = 20.0
-"""Seconds that one call waits at the server."""
+WAVES_NAMED = 3
+LOOK = 2.0
+"""Seconds that one call waits at the server: what is shown meanwhile is no older."""
 
 
 def register_for_one(group: typer.Typer) -> None:
@@ -70,23 +73,39 @@ def wait(
 
 def _wait(session: Session, update_id: str, goal: str, limit: timedelta) -> Any:
     deadline = time.monotonic() + limit.total_seconds()
-    since = 0
-    shown = ""
-    while True:
-        left = min(LOOK, max(0.0, deadline - time.monotonic()))
-        answer = session.client.get(
-            f"/v1/updates/{update_id}/wait",
-            {"for": goal, "since": since, "timeout": iso(timedelta(seconds=left))},
-            wait=left,
-        )
-        since = answer["sequence"]
-        if answer["reached"] or answer["ended"] or time.monotonic() >= deadline:
-            return answer
-        if session.output.err.is_terminal and _in_words(answer) != shown:
-            shown = _in_words(answer)
-            session.output.say(shown, style="dim")
+    since, look = 0, 0.0  # the first answer comes at once: somebody may be looking on
+    with Progress(session.output.err) as progress:
+        while True:
+            left = min(look, max(0.0, deadline - time.monotonic()))
+            answer = session.client.get(
+                f"/v1/updates/{update_id}/wait",
+                {"for": goal, "since": since, "timeout": iso(timedelta(seconds=left))},
+                wait=left,
+            )
+            since, look = answer["sequence"], LOOK
+            if answer["reached"] or answer["ended"] or time.monotonic() >= deadline:
+                return answer
+            progress.show(_in_words(answer), change=_standing(answer))
 
 
 def _in_words(answer: Any) -> str:
     update, held = answer["update"], held_in_words(answer["held"])
-    return f"{update['id']} is {update['state']}" + (f", held by {held}" if held else "")
+    under_way = waves_in_words(answer.get("waves", ()))
+    return (
+        f"{update['id']} is {update['state']}"
+        + (f": {under_way}" if under_way else "")
+        + (f", held by {held}" if held else "")
+    )
+
+
+def waves_in_words(waves: Sequence[Mapping[str, Any]]) -> str:
+    """``wave 1 (intranet) soaking, wave 2 (shop) deploying``; of many the first ones."""
+    named = [f"wave {wave['number']} ({wave['group']}) {wave['state']}" for wave in waves[:WAVES_NAMED]]
+    more = [f"{len(waves) - WAVES_NAMED} more waves"] if len(waves) > WAVES_NAMED else []
+    return ", ".join(named + more)
+
+
+def _standing(answer: Any) -> str:
+    """Where the update stands, without the times that pass by themselves."""
+    rule = answer["held"] and answer["held"]["rule"]
+    return f"{answer['update']['state']} {waves_in_words(answer['waves'])} {rule}"

@@ -19,6 +19,7 @@ from patchline_gateway.shapes import (
     UpdateDetail,
     UpdateLine,
     WaveLine,
+    WaveStanding,
     WaveTargetLine,
 )
 from patchline_gateway.traces import links_of
@@ -35,6 +36,7 @@ from patchline_gateway.views import (
 from patchline_schemas.updates import Held
 from patchline_schemas.values import WaveState
 
+NOT_UNDER_WAY: frozenset[WaveState] = frozenset({"planned", "verified", "rolled-back", "failed", "cancelled"})
 TARGETS_SHOWN = 500
 """How many targets an update shows; ``/v1/waves`` has them all."""
 
@@ -56,6 +58,15 @@ def update_line(view: UpdateView) -> UpdateLine:
 def held_line(held: Held | None) -> HeldLine | None:
     """Why an update does not move."""
     return HeldLine(rule=held.rule, since=held.since, until=held.until, who=held.who) if held else None
+
+
+def waves_under_way(view: UpdateView) -> list[WaveStanding]:
+    """The waves of the newest round that have begun and not ended."""
+    return [
+        WaveStanding(id=wave.id, number=wave.number, group=wave.group, state=wave.state)
+        for wave in view.waves
+        if wave.round == view.round and wave.state not in NOT_UNDER_WAY
+    ]
 
 
 def update_detail(

@@ -106,6 +106,16 @@ class UpdateDetail(UpdateLine):
     """Where the tracing UI shows each of ``traces``; empty where no UI is known."""
 
 
+class WaveStanding(Shape):
+    """Where a wave stands."""
+
+    id: str
+    number: int
+    """From 1, within the round."""
+    group: str
+    state: WaveState
+
+
 class WaitAnswer(Shape):
     """How a wait stands."""
 
@@ -117,6 +127,8 @@ class WaitAnswer(Shape):
     update: UpdateLine
     held: HeldLine | None
     error: str | None
+    waves: list[WaveStanding]
+    """Those under way: neither ended nor only planned."""
 
 
 class Explanation(Shape):

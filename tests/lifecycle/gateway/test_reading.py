@@ -22,7 +22,7 @@ from patchline_schemas.fleet import (
     InventoryReported,
     TargetRegistered,
 )
-from patchline_schemas.updates import Held, Report, UpdateDocumented, UpdateReviewed
+from patchline_schemas.updates import Held, Report, UpdateDocumented, UpdateReviewed, WaveProgress
 from patchline_schemas.waves import WaveDue
 
 FLEET = """\
@@ -159,6 +159,18 @@ async def test_a_wait_returns_at_once_when_the_state_comes(gateway: Any, progres
     assert (answer["reached"], answer["ended"], answer["error"]) == (False, True, "soft_unicode")
     again = await gateway.get(f"/v1/updates/{UPDATE}/wait", **{"for": "closed", "timeout": "PT0S"})
     assert (again["reached"], again["ended"], again["update"]["state"]) == (False, False, "failed")
+
+
+async def test_a_wait_names_the_waves_under_way(gateway: Any, progressed: Any) -> None:
+    waves = tuple(
+        WaveProgress(
+            id=f"{UPDATE}.r1.w{number}", round=1, number=number, group="shop", state=state, targets_total=1
+        )
+        for number, state in enumerate(("verified", "soaking", "planned"), start=1)
+    )
+    await gateway.publish(progressed(1, "rolling-out", waves=waves))
+    answer = await gateway.get(f"/v1/updates/{UPDATE}/wait", timeout="PT0S")
+    assert answer["waves"] == [{"id": f"{UPDATE}.r1.w2", "number": 2, "group": "shop", "state": "soaking"}]
 
 
 async def test_a_dead_letter_is_replayed_once_for_its_service_alone(gateway: Any) -> None:

@@ -50,6 +50,7 @@ def waiting(*, reached: bool, ended: bool, state: str) -> dict[str, Any]:
         "update": update,
         "held": None,
         "error": "boom",
+        "waves": [],
     }
 
 
@@ -190,6 +191,62 @@ def test_a_wait_goes_on_from_where_it_began(patchline: Any, api: Any) -> None:
     api.answer(f"/v1/updates/{ID}/wait", answer)
     assert patchline("update", "wait", ID).code == 0
     assert [request.url.params["since"] for request in api.asked] == ["0", "3"]
+
+
+HELD = {"rule": "soak", "since": "2026-03-03T09:00:00Z", "until": "2026-03-03T10:00:00Z", "who": None}
+SOAKING = {
+    **waiting(reached=False, ended=False, state="rolling-out"),
+    "held": HELD,
+    "waves": [{"id": f"{ID}.r1.w1", "number": 1, "group": "intranet", "state": "soaking"}],
+}
+
+
+def wait_through(api: Any, *answers: dict[str, Any]) -> None:
+    import httpx
+
+    left = list(answers)
+    api.answer(f"/v1/updates/{ID}/wait", lambda _: httpx.Response(200, json=left.pop(0)))
+
+
+def test_a_wait_says_each_change_once_and_at_once_on_standard_error(patchline: Any, api: Any) -> None:
+    later = {**SOAKING, "held": {**HELD, "since": "2026-03-03T09:30:00Z"}}
+    wait_through(
+        api,
+        waiting(reached=False, ended=False, state="testing"),
+        SOAKING,
+        later,
+        waiting(reached=True, ended=False, state="completed"),
+    )
+    ended = patchline("update", "wait", ID, "-o", "json")
+    assert (ended.code, ended.json["state"]) == (0, "completed")
+    testing, soaking = ended.err.splitlines()
+    assert testing == f"{ID} is testing"
+    assert soaking.startswith(f"{ID} is rolling-out: wave 1 (intranet) soaking, held by soak since ")
+    assert api.asked[0].url.params["timeout"] == "PT0S"
+
+
+def test_a_wait_on_a_terminal_shows_where_the_update_is_in_one_line(
+    patchline: Any, api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    wait_through(
+        api,
+        waiting(reached=False, ended=False, state="testing"),
+        SOAKING,
+        waiting(reached=True, ended=False, state="completed"),
+    )
+    assert patchline("update", "wait", ID, "-o", "json").json["state"] == "completed"
+    shown = terminal.getvalue()
+    assert f"{ID} is testing" in shown and "wave 1 (intranet) soaking, held by soak" in shown
+    assert shown.index("is testing") < shown.index("\x1b[2K", shown.index("is testing")) < len(shown)
+    assert shown.rindex("\x1b[2K") > shown.rindex("soaking"), "nothing is left of it"
 
 
 def test_dead_letters_are_decided_one_by_one_or_all(patchline: Any, api: Any) -> None:

@@ -114,6 +114,7 @@ def routes(handle: ServiceHandle) -> APIRouter:
             update=presentation.update_line(view),
             held=presentation.held_line(view.held),
             error=view.error,
+            waves=presentation.waves_under_way(view),
         )
 
     @router.get("/updates/{update_id}/report", response_class=Response)
