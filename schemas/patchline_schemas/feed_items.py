@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from patchline_schemas.components import BadComponent, ecosystem, normal_form
 from patchline_schemas.feeds import Advisory, AffectedRange
 from patchline_schemas.ids import update_id
+from patchline_schemas.json_text import NotJson, read_json
 from patchline_schemas.values import Kind, Severity, UtcTime
 from patchline_schemas.versions import (
     BEFORE_ANY,
@@ -189,29 +190,9 @@ def _parsed_json(text: str | bytes) -> Any:
         message = f"{size:.0f} MiB; at most {limit} MiB at a time, so publish it in several parts"
         raise FeedItemsError([Problem(None, "", message)])
     try:
-        return json.loads(text, object_pairs_hook=_object)
-    except _DoubleKey as error:
+        return read_json(text)
+    except NotJson as error:
         raise FeedItemsError([Problem(None, "", str(error))]) from error
-    except UnicodeDecodeError as error:
-        raise FeedItemsError([Problem(None, "", f"not UTF-8 at byte {error.start}")]) from error
-    except json.JSONDecodeError as error:
-        message = f"no JSON: {error.msg} in line {error.lineno}, column {error.colno}"
-        raise FeedItemsError([Problem(None, "", message)]) from error
-    except RecursionError as error:
-        raise FeedItemsError([Problem(None, "", "no feed: nested too deeply")]) from error
-
-
-class _DoubleKey(Exception):
-    """An object says one thing twice, and nobody can tell which is meant."""
-
-
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        double = next(name for name in names if names.count(name) > 1)
-        raise _DoubleKey(f"the key {double!r} is there twice in one object")
-    return found
 
 
 def _read_item(content: Any, index: int | None) -> FeedItem | list[Problem]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
+
+import pytest
 
 from patchline_schemas.examples.shared import UPDATE
 from patchline_schemas.requests import RequestSubmitted
@@ -145,6 +148,41 @@ async def test_a_decision_wants_a_known_update_a_name_and_a_reason(gateway: Any,
         answer = await gateway.http.post(f"/v1/updates/{UPDATE}/cancel", json=wrong)
         assert (answer.status_code, answer.json()["error"]) == (422, "input")
     assert (await gateway.http.post(f"/v1/updates/{UPDATE}/explode", json=wish)).status_code == 422
+
+
+@pytest.mark.parametrize("content_type", [None, "application/x-www-form-urlencoded", "application/json"])
+async def test_a_decision_is_json_whatever_its_content_type(
+    gateway: Any, progressed: Any, content_type: str | None
+) -> None:
+    await gateway.publish(progressed(1, "planned"))
+    headers = {"Content-Type": content_type} if content_type else {}
+    answer = await gateway.http.post(
+        f"/v1/updates/{UPDATE}/pause",
+        content=json.dumps({"who": "maria", "reason": "storm"}),
+        headers=headers,
+        params={"timeout": "PT0S"},
+    )
+    assert (answer.status_code, answer.json()["action"]) == (202, "pause")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "line", "said"),
+    [
+        (f"/v1/updates/{UPDATE}/pause", b'{"who": "maria",\n "reason": }', 2, "line 2, column 12"),
+        ("/v1/halt", b"who=maria", 1, "line 1, column 1"),
+        ("/v1/halt", b"", None, "empty"),
+        ("/v1/dead-letters/d1/replay", b"\xff{", None, "UTF-8"),
+        ("/v1/rebuilds/gateway", b"[" * 100_000, None, "deep"),
+    ],
+)
+async def test_a_body_that_is_no_json_is_refused_with_the_place(
+    gateway: Any, path: str, body: bytes, line: int | None, said: str
+) -> None:
+    answer = await gateway.http.post(path, content=body)
+    assert (answer.status_code, answer.json()["error"]) == (422, "input")
+    assert said in answer.json()["explanation"]
+    (problem,) = answer.json()["problems"]
+    assert (problem["line"], problem["field"]) == (line, None)
 
 
 async def test_everything_can_be_halted_and_go_on(gateway: Any) -> None:

@@ -72,6 +72,27 @@ async def test_without_a_token_no_other_sites_page_gets_in(
     assert answer.status_code == status
 
 
+@pytest.mark.parametrize(
+    ("origin", "content_type", "status"),
+    [
+        ("http://127.0.0.1:8470", "text/plain", 200),
+        ("http://127.0.0.1:3000", "application/json", 200),
+        ("http://127.0.0.1:3000", "text/plain;charset=UTF-8", 403),
+        ("http://127.0.0.1:3000", "application/x-www-form-urlencoded", 403),
+        ("http://127.0.0.1:3000", "", 403),
+        ("null", "text/plain", 403),
+        (None, "application/x-www-form-urlencoded", 200),
+    ],
+)
+async def test_what_a_browser_sends_unasked_is_taken_from_our_own_pages_alone(
+    origin: str | None, content_type: str, status: int
+) -> None:
+    given = {"Origin": origin, "Content-Type": content_type}
+    async with client(Access(echo, token=None, host="127.0.0.1")) as http:
+        answer = await http.post("/v1/halt", headers={name: value for name, value in given.items() if value})
+    assert answer.status_code == status
+
+
 @pytest.mark.parametrize("declared", [True, False])
 async def test_a_body_over_the_limit_is_refused_in_words(declared: bool) -> None:
     async def chunks():  # type: ignore[no-untyped-def]

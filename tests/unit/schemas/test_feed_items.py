@@ -142,7 +142,7 @@ def test_a_single_item_is_not_called_a_list():
         ('{"vendor": ', "the feed: no JSON: Expecting value in line 1, column 12"),
         (b"\x80", "the feed: not UTF-8"),
         ('[{"vendor": "a", "vendor": "b"}]', "the feed: the key 'vendor' is there twice in one object"),
-        ("[" * 100_000, "the feed: no feed: nested too deeply"),
+        ("[" * 100_000, "the feed: nested too deeply"),
         ("7", "the feed: a feed is one item (a JSON object) or a list of them"),
         (" " * (MAX_FEED_BYTES + 1), "the feed: 16 MiB; at most 16 MiB at a time"),
         ("[" + "{}," * MAX_ITEMS + "{}]", f"the feed: {MAX_ITEMS + 1} items; at most {MAX_ITEMS}"),

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body
 from pydantic import BaseModel, StringConstraints
 
 from patchline_gateway import presentation
+from patchline_gateway.api.bodies import JsonRoute
 from patchline_gateway.api.listing import After, Limit, page
 from patchline_gateway.api.refusals import Refusal
 from patchline_gateway.letters import NotKept, NotOpen
@@ -26,7 +27,7 @@ class Decider(BaseModel):
 
 def routes(handle: ServiceHandle) -> APIRouter:
     """The calls about dead letters."""
-    router = APIRouter(tags=["dead letters"])
+    router = APIRouter(tags=["dead letters"], route_class=JsonRoute)
 
     async def known(letter_id: str) -> DeadLetterView:
         view = await handle.read(DeadLetterView, letter_id)

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, StringConstraints
 
+from patchline_gateway.api.bodies import JsonRoute
 from patchline_gateway.api.refusals import Refusal
 from patchline_kit.context import ServiceHandle
 from patchline_kit.generation_record import RebuildStatus
@@ -23,7 +24,7 @@ class Requester(BaseModel):
 
 def routes(handle: ServiceHandle) -> APIRouter:
     """The calls about rebuilds."""
-    router = APIRouter(tags=["rebuilds"])
+    router = APIRouter(tags=["rebuilds"], route_class=JsonRoute)
 
     def known(service: str) -> ReadModel:
         models = handle.resource(Process).read_models

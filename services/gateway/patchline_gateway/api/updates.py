@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from patchline_gateway import explanation, presentation
 from patchline_gateway.api import asking
+from patchline_gateway.api.bodies import JsonRoute
 from patchline_gateway.api.listing import After, Limit, everything, page
 from patchline_gateway.api.refusals import unknown_update
 from patchline_gateway.api.reports import REPORT_TYPES, read_report
@@ -59,7 +60,7 @@ class Wish(BaseModel):
 
 def routes(handle: ServiceHandle) -> APIRouter:
     """The calls about updates."""
-    router = APIRouter(tags=["updates"])
+    router = APIRouter(tags=["updates"], route_class=JsonRoute)
 
     async def known(update_id: str) -> UpdateView:
         view = await handle.read(UpdateView, update_id)
