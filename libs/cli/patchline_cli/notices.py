@@ -43,7 +43,9 @@ def notices(
     """List what contacts were told, oldest first."""
     params = {"update_id": update, "state": "failed" if failed else None}
     found = sorted(session.client.pages("/v1/notices", params), key=lambda item: (item["time"], item["id"]))
-    session.output.listing(found, COLUMNS, empty="No notice was delivered yet, and none has failed.")
+    about = f" about {update}" if update else ""
+    empty = f"No notice{about} has failed." if failed else f"No notice{about} was delivered or has failed yet."
+    session.output.listing(found, COLUMNS, empty=empty)
 
 
 def _trouble(item: Mapping[str, Any]) -> str:

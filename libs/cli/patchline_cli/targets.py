@@ -44,7 +44,8 @@ def targets(
 ) -> None:
     """List the targets of the fleet file and what is known of them."""
     found = session.client.pages("/v1/targets", {"group": group})
-    session.output.listing(found, COLUMNS, empty="No target is registered. See: patchline fleet check FILE")
+    none = f"The group {group} has no target" if group else "No target is registered"
+    session.output.listing(found, COLUMNS, empty=f"{none}. See: patchline fleet check FILE")
 
 
 def inventory(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
 
 from patchline_cli.failures import wrong_use
-from patchline_cli.output import Column, Output, state_style
+from patchline_cli.output import Column, Output, count, state_style
 from patchline_cli.session import Session, command
 from patchline_cli.times import relative
 from patchline_schemas.values import UpdateState
@@ -84,9 +85,12 @@ def updates(
     """List updates and where they are."""
     if state and state not in STATES:
         raise wrong_use(f"{state!r} is no state.", fix=f"States are: {', '.join(STATES)}.")
-    found = session.client.pages("/v1/updates", {"state": state}, most=limit)
+    one_more = limit and limit + 1
+    found = session.client.pages("/v1/updates", {"state": state}, most=one_more)
     empty = f"No update is {state}." if state else "No update yet. Publish one: patchline feed publish FILE"
-    session.output.listing(found, COLUMNS, empty=empty)
+    session.output.listing(islice(found, limit), COLUMNS, empty=empty)
+    if limit and next(found, None) is not None:
+        session.output.say(f"There are more than {count(limit, 'update')}; without --limit all are listed.")
 
 
 def show(session: Session, update_id: UpdateId) -> None:

@@ -18,6 +18,7 @@ from patchline_schemas.examples import examples
 from patchline_schemas.examples.shared import UPDATE, WAVE, at
 from patchline_schemas.fleet import (
     FleetFileRefused,
+    GroupRegistered,
     InventoryFailed,
     InventoryReported,
     TargetRegistered,
@@ -159,6 +160,21 @@ async def test_a_wait_returns_at_once_when_the_state_comes(gateway: Any, progres
     assert (answer["reached"], answer["ended"], answer["error"]) == (False, True, "soft_unicode")
     again = await gateway.get(f"/v1/updates/{UPDATE}/wait", **{"for": "closed", "timeout": "PT0S"})
     assert (again["reached"], again["ended"], again["update"]["state"]) == (False, False, "failed")
+
+
+@pytest.mark.parametrize(
+    ("path", "error"), [("/v1/targets?group=nosuch", "group"), ("/v1/notices?update_id=nope", "update")]
+)
+async def test_a_listing_of_what_there_is_not_says_so(gateway: Any, path: str, error: str) -> None:
+    answer = await gateway.http.get(path)
+    assert (answer.status_code, answer.json()["error"]) == (404, f"unknown-{error}")
+
+
+async def test_a_listing_of_a_part_that_is_empty_is_a_listing(gateway: Any, progressed: Any) -> None:
+    group = examples()[GroupRegistered].usual
+    await gateway.publish(group, progressed(1, "planned"))
+    assert (await gateway.get("/v1/targets", group=group.group.name))["items"] == []
+    assert (await gateway.get("/v1/notices", update_id=UPDATE))["items"] == []
 
 
 async def test_a_wait_names_the_waves_under_way(gateway: Any, progressed: Any) -> None:

@@ -145,6 +145,36 @@ def test_a_listing_of_several_parts_is_read_whole_and_no_further_than_asked(patc
     assert len(api.asked) == 2
 
 
+@pytest.mark.parametrize("form", ["table", "json", "jsonl"])
+@pytest.mark.parametrize(("limit", "there_are_more"), [(1, True), (2, False), (3, False)])
+def test_a_listing_that_is_cut_says_so_on_standard_error(
+    patchline: Any, api: Any, form: str, limit: int, there_are_more: bool
+) -> None:
+    api.answer("/v1/updates", page(UPDATE, UPDATE))
+    ended = patchline("updates", "--limit", str(limit), "-o", form)
+    assert ended.out.count(ID) == min(limit, 2)
+    assert ended.err == (
+        "There are more than 1 update; without --limit all are listed.\n" if there_are_more else ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "path", "said"),
+    [
+        (("targets", "--group", "shop"), "/v1/targets", "The group shop has no target"),
+        (("notices", "--update", ID), "/v1/notices", f"Nobody was told anything about {ID} yet."),
+        (("notices", "--failed"), "/v1/notices", "No notice has failed."),
+    ],
+)
+def test_an_empty_listing_of_a_part_names_the_part(
+    patchline: Any, api: Any, command: tuple[str, ...], path: str, said: str
+) -> None:
+    api.answer(path, page())
+    ended = patchline(*command)
+    assert ended.code == 0
+    assert said in ended.err
+
+
 def test_show_prints_the_whole_contract_as_json(patchline: Any, api: Any) -> None:
     detail = {
         **UPDATE,

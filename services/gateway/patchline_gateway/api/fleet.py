@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from patchline_gateway import presentation
 from patchline_gateway.api.listing import After, Limit, page
-from patchline_gateway.api.refusals import Refusal
+from patchline_gateway.api.refusals import Refusal, unknown_update
 from patchline_gateway.shapes import GroupItem, InventoryItem, NoticeItem, Page, TargetItem
 from patchline_gateway.views import (
     GroupView,
@@ -16,6 +16,7 @@ from patchline_gateway.views import (
     NoticeState,
     NoticeView,
     TargetView,
+    UpdateView,
     of_state,
     of_update,
 )
@@ -30,7 +31,20 @@ def routes(handle: ServiceHandle) -> APIRouter:
     async def targets(group: str | None = None, after: After = "", limit: Limit = 500) -> Page[TargetItem]:
         """Registered targets by ascending id."""
         tag = f"group:{group}" if group else "registered"
-        return await page(handle, TargetView, tag, presentation.target_item, after=after, limit=limit)
+        found = await page(handle, TargetView, tag, presentation.target_item, after=after, limit=limit)
+        if group and not found.items and not after:
+            await refuse_unknown_group(group)
+        return found
+
+    async def refuse_unknown_group(group: str) -> None:
+        view = await handle.read(GroupView, group)
+        if view is None or "registered" not in view.tags():
+            raise Refusal(
+                HTTPStatus.NOT_FOUND,
+                "unknown-group",
+                f"There is no group {group!r} in the fleet file.",
+                "`patchline targets` shows those that have targets, `GET /v1/groups` all of them.",
+            )
 
     @router.get("/targets/{target_id}")
     async def target(target_id: str) -> TargetItem:
@@ -77,7 +91,7 @@ def routes(handle: ServiceHandle) -> APIRouter:
     ) -> Page[NoticeItem]:
         """What contacts were told, could not be yet, or could not be."""
         tag = of_update(update_id) if update_id else of_state(state) if state else "all"
-        return await page(
+        found = await page(
             handle,
             NoticeView,
             tag,
@@ -86,5 +100,13 @@ def routes(handle: ServiceHandle) -> APIRouter:
             limit=limit,
             keep=lambda notice: state in (None, notice.state),
         )
+        if update_id and not found.items and not after:
+            await refuse_unknown_update(update_id)
+        return found
+
+    async def refuse_unknown_update(update_id: str) -> None:
+        view = await handle.read(UpdateView, update_id)
+        if view is None or not view.known:
+            raise unknown_update(update_id)
 
     return router
