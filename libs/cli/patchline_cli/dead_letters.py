@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from patchline_cli import exit_codes
 from patchline_cli.failures import Failure, wrong_use
 from patchline_cli.output import Column, state_style
 from patchline_cli.session import Session, command
@@ -111,10 +112,20 @@ def _decide(
             done.append(session.client.post(f"/v1/dead-letters/{letter_id}/{decision}", {"who": who}))
         except Failure as failure:
             refused.append(failure)
-    session.output.listing(done, COLUMNS, empty="There was nothing to do.")
+    if done or not refused:
+        session.output.listing(done, COLUMNS, empty="There was nothing to do.")
     if refused:
-        raise Failure(
-            f"{len(refused)} of {len(ids)} could not be done.",
-            details=[failure.explanation for failure in refused],
-            exit_code=max(failure.exit_code for failure in refused),
-        )
+        raise _as_one(refused, of=len(ids), decision=decision)
+
+
+def _as_one(refused: list[Failure], *, of: int, decision: str) -> Failure:
+    """One failure is told as it is; of several, the exit code is theirs if they all failed alike."""
+    if of == 1:
+        return refused[0]
+    codes = {failure.exit_code for failure in refused}
+    alike = len(refused) == of and len(codes) == 1
+    return Failure(
+        f"The {decision} of {len(refused)} of {of} dead letters was refused.",
+        details=[failure.explanation for failure in refused],
+        exit_code=codes.pop() if alike else exit_codes.FAILED,
+    )

@@ -266,6 +266,32 @@ def test_dead_letters_are_decided_one_by_one_or_all(patchline: Any, api: Any) ->
     assert patchline("dead-letters", "replay", "d1", "--all", "--as", "maria").code == 2
 
 
+@pytest.mark.parametrize(
+    ("ids", "statuses", "code", "said"),
+    [
+        (["x"], [404], 2, "Error: It is refused.\nFix: Do that.\n"),
+        (["x"], [409], 1, "Error: It is refused.\nFix: Do that.\n"),
+        (["x", "y"], [404, 404], 2, "Error: The replay of 2 of 2 dead letters was refused.\n"),
+        (["x", "y"], [404, 409], 1, "Error: The replay of 2 of 2 dead letters was refused.\n"),
+        (["x", "y"], [404, 200], 1, "Error: The replay of 1 of 2 dead letters was refused.\n"),
+    ],
+)
+def test_dead_letters_that_cannot_be_replayed_are_told_once_with_a_true_code(
+    patchline: Any, api: Any, ids: list[str], statuses: list[int], code: int, said: str
+) -> None:
+    for letter_id, status in zip(ids, statuses, strict=True):
+        path = f"/v1/dead-letters/{letter_id}/replay"
+        if status == 200:
+            api.answer(path, {"id": letter_id}, method="POST")
+        else:
+            api.refuse(path, status, "It is refused.", method="POST")
+    ended = patchline("dead-letters", "replay", *ids, "--as", "eva", "-o", "json")
+    assert ended.code == code
+    assert ended.err.startswith(said)
+    assert "nothing to do" not in ended.err
+    assert ended.out == "" if 200 not in statuses else [done["id"] for done in ended.json] == ["y"]
+
+
 def test_a_report_is_printed_as_it_is_or_written(patchline: Any, api: Any, tmp_path: Path) -> None:
     import httpx
 
