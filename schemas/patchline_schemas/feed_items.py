@@ -137,7 +137,8 @@ class FeedItemsError(ValueError):
         self.problems = tuple(problems)
         shown = [str(problem) for problem in self.problems[:PROBLEMS_SHOWN]]
         if len(self.problems) > PROBLEMS_SHOWN:
-            shown.append(f"and {len(self.problems) - PROBLEMS_SHOWN} more problems")
+            left_out = len(self.problems) - PROBLEMS_SHOWN
+            shown.append("and 1 more problem" if left_out == 1 else f"and {left_out} more problems")
         super().__init__("\n".join(shown))
 
 

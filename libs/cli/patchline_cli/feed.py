@@ -11,7 +11,7 @@ import typer
 
 from patchline_cli import exit_codes
 from patchline_cli.failures import Failure, wrong_use
-from patchline_cli.output import Column
+from patchline_cli.output import Column, count
 from patchline_cli.session import Session, command
 from patchline_cli.times import duration, iso
 from patchline_schemas.feed_items import MAX_FEED_BYTES, FeedItemsError, parse_items
@@ -57,8 +57,8 @@ def publish(
     session.output.listing(results, COLUMNS, empty=empty)
     if answer["pending"]:
         raise Failure(
-            f"{len(answer['pending'])} do not show after {timeout}; they are taken and will come.",
-            fix="`patchline updates` shows them when they are there.",
+            f"{count(len(answer['pending']), 'update')} not shown after {timeout}; what was taken will come.",
+            fix="`patchline updates` shows what is there.",
             exit_code=exit_codes.STILL_RUNNING,
         )
     if session.output.is_table and results:
@@ -84,7 +84,7 @@ def check_feed(text: bytes) -> None:
     except FeedItemsError as error:
         shown = [str(problem) for problem in error.problems[:20]]
         if len(error.problems) > len(shown):
-            shown.append(f"and {len(error.problems) - len(shown)} more problems")
+            shown.append(f"and {count(len(error.problems) - len(shown), 'more problem')}")
         raise wrong_use(
             "Nothing of the feed was published.",
             fix="Correct what is named and publish again.",

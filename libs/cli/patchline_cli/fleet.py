@@ -82,7 +82,7 @@ def apply(
         )
     if pending:
         raise Failure(
-            f"{len(pending)} changes are not registered after {timeout}; they will be.",
+            f"{count(len(pending), 'change')} not registered after {timeout}; the work goes on.",
             fix="`patchline doctor` says whether a service is down.",
             exit_code=exit_codes.STILL_RUNNING,
         )

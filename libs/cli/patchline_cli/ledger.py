@@ -13,7 +13,7 @@ import typer
 from pydantic import ValidationError
 
 from patchline_cli.failures import Failure, wrong_use
-from patchline_cli.output import Column
+from patchline_cli.output import Column, count
 from patchline_cli.session import Session, command
 from patchline_cli.state_folder import Dir, state_folder, store_of
 from patchline_kit.ledger import LedgerFormatError, LedgerLine, Line, SealLine, Verifier, read_lines, to_json
@@ -70,9 +70,9 @@ def verify(
         output.listing(problems, PROBLEMS, empty="")
     if output.is_table:
         output.line(
-            f"{summary['entries_total']} entries in {summary['chains_total']} chains under "
-            f"{summary['seals_total']} seals, {summary['unsealed_total']} not sealed yet: "
-            + (f"{len(problems)} problems." if problems else "whole.")
+            f"{count(summary['entries_total'], 'entry')} in {count(summary['chains_total'], 'chain')} under "
+            f"{count(summary['seals_total'], 'seal')}, {summary['unsealed_total']} not sealed yet: "
+            + (f"{count(len(problems), 'problem')}." if problems else "whole.")
         )
     if problems:
         raise Failure(
@@ -98,7 +98,7 @@ def export(
             written = asyncio.run(_write(folder, file))
     except OSError as error:
         raise wrong_use(f"{to} cannot be written: {error.strerror}.") from error
-    session.output.say(f"Wrote {written} lines to {to}.")
+    session.output.say(f"Wrote {count(written, 'line')} to {to}.")
 
 
 def _of_export(file: Path) -> Verifier:

@@ -44,7 +44,7 @@ def notices(
     params = {"update_id": update, "state": "failed" if failed else None}
     found = sorted(session.client.pages("/v1/notices", params), key=lambda item: (item["time"], item["id"]))
     about = f" about {update}" if update else ""
-    empty = f"No notice{about} has failed." if failed else f"No notice{about} was delivered or has failed yet."
+    empty = f"No notice{about} has failed." if failed else f"No notice{about} was sent yet."
     session.output.listing(found, COLUMNS, empty=empty)
 
 

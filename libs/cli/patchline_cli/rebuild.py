@@ -80,5 +80,5 @@ def _in_words(status: Any) -> str:
         return f"it waits: {'; '.join(status['trouble'])}"
     if status["entries_total"] is None:
         return "the ledger has not begun to play back"
-    left = "" if status["records_left"] is None else f", {status['records_left']} records to take in"
-    return f"{status['entries_done']} of {status['entries_total']} entries played back{left}"
+    left = "" if status["records_left"] is None else f", {count(status['records_left'], 'record')} to take in"
+    return f"{status['entries_done']} of {count(status['entries_total'], 'entry')} played back{left}"

@@ -53,7 +53,7 @@ def ready(client: Client) -> Diagnosis:
         )
     if stuck:
         return warns("services", f"Tried again and again: {_some(stuck)}.", "Put right what the error names.")
-    return passes("services", f"{len(said['services'])} services do their work.")
+    return passes("services", f"{count(len(said['services']), 'service')} at work.")
 
 
 def lag(client: Client) -> Diagnosis:
@@ -73,7 +73,7 @@ def lag(client: Client) -> Diagnosis:
             "See the check `services`.",
         )
     waiting = int(sum(families.get("patchline_lag_records", {}).values()))
-    return passes("lag", f"{waiting} records wait to be handled.")
+    return passes("lag", f"{count(waiting, 'record')} waiting to be handled.")
 
 
 def clock(client: Client) -> Diagnosis:
@@ -97,9 +97,8 @@ def watched_fleet(client: Client) -> Diagnosis:
         return fails(
             "fleet", f"The newest {state['file']} is not used: {first}", "Correct it; it is read again."
         )
-    return passes(
-        "fleet", f"{state['file']}: {state['targets_total']} targets in {state['groups_total']} groups."
-    )
+    there = f"{count(state['targets_total'], 'target')} in {count(state['groups_total'], 'group')}"
+    return passes("fleet", f"{state['file']}: {there}.")
 
 
 def targets(client: Client) -> Diagnosis:
@@ -112,10 +111,10 @@ def targets(client: Client) -> Diagnosis:
     if unknown:
         return warns(
             "targets",
-            f"{len(unknown)} of {total} could not be asked: {_some(unknown)}.",
+            f"{len(unknown)} of {count(total, 'target')} could not be asked: {_some(unknown)}.",
             "Make them reachable; they are asked again by themselves.",
         )
-    return passes("targets", f"{total} targets, all could be asked.")
+    return passes("targets", f"{count(total, 'target')}, each could be asked.")
 
 
 def dead_letters(client: Client) -> Diagnosis:
@@ -124,7 +123,7 @@ def dead_letters(client: Client) -> Diagnosis:
     if services:
         return warns(
             "dead-letters",
-            f"{len(services)} records were given up, by {_some(sorted(set(services)))}.",
+            f"{count(len(services), 'record')} given up, by {_some(sorted(set(services)))}.",
             "See `patchline dead-letters list`; replay them when the reason is gone.",
         )
     return passes("dead-letters", "None.")
@@ -160,7 +159,7 @@ def updates(client: Client) -> Diagnosis:
     if waiting:
         return warns(
             "updates",
-            f"{len(waiting)} need a person: {_some(waiting)}.",
+            f"{count(len(waiting), 'update')} waiting for a person: {_some(waiting)}.",
             f"See `patchline explain {waiting[0]}`.",
         )
     return passes("updates", "None needs a person.")

@@ -161,7 +161,7 @@ def _show(output: Output, detail: dict[str, Any]) -> None:
         output.table(rows, WAVE_TARGETS)
     total = sum(wave["targets_total"] for wave in detail["waves"])
     if total > len(rows):
-        output.say(f"{len(rows)} of {total} targets; all: patchline waves {detail['id']} -o jsonl")
+        output.say(f"{len(rows)} of {count(total, 'target')}; all: patchline waves {detail['id']} -o jsonl")
     if detail["history"]:
         output.line("")
         output.table(detail["history"], HISTORY)

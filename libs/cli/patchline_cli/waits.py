@@ -11,6 +11,7 @@ import typer
 
 from patchline_cli import exit_codes
 from patchline_cli.failures import Failure, wrong_use
+from patchline_cli.output import count
 from patchline_cli.progress import Progress
 from patchline_cli.session import Session, command
 from patchline_cli.times import duration, iso
@@ -101,7 +102,7 @@ def _in_words(answer: Any) -> str:
 def waves_in_words(waves: Sequence[Mapping[str, Any]]) -> str:
     """``wave 1 (intranet) soaking, wave 2 (shop) deploying``; of many the first ones."""
     named = [f"wave {wave['number']} ({wave['group']}) {wave['state']}" for wave in waves[:WAVES_NAMED]]
-    more = [f"{len(waves) - WAVES_NAMED} more waves"] if len(waves) > WAVES_NAMED else []
+    more = [count(len(waves) - WAVES_NAMED, "more wave")] if len(waves) > WAVES_NAMED else []
     return ", ".join(named + more)
 
 

@@ -174,7 +174,7 @@ class Verifier:
     def unsealed_total(self) -> int:
         """How many entries are newer than what any seal covers."""
         return sum(
-            sequence - max(self._sealed.get(chain, {0: ("", 0)}))
+            max(0, sequence - max(self._sealed.get(chain, {0: ("", 0)})))  # less than 0 would be a cut tail
             for chain, (sequence, _hash) in self._heads.items()
         )
 

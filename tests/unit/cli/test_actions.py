@@ -346,7 +346,7 @@ def test_applying_a_fleet_file_shows_what_changes_and_waits(patchline: Any, api:
     api.answer("/v1/fleet/pending", changes)
     assert patchline("fleet", "apply", str(file), "--timeout", "0").code == 5
     problem = {"item": None, "field": "targets[0].group", "line": 4, "problem": "there is no group"}
-    api.refuse("/v1/fleet", 422, "The fleet file has 1 problems.", method="PUT", problems=[problem])
+    api.refuse("/v1/fleet", 422, "The fleet file has 1 problem.", method="PUT", problems=[problem])
     ended = patchline("fleet", "apply", str(file))
     assert ended.code == 2
     assert f"{file}:4, targets[0].group: there is no group" in ended.err

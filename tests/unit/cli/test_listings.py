@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from patchline_cli.output import Column, Output, clean
+from patchline_cli.output import Column, Output, clean, count
 from patchline_cli.times import duration, relative
 from patchline_cli.updates import held_in_words
 
@@ -162,7 +162,7 @@ def test_a_listing_that_is_cut_says_so_on_standard_error(
     ("command", "path", "said"),
     [
         (("targets", "--group", "shop"), "/v1/targets", "The group shop has no target"),
-        (("notices", "--update", ID), "/v1/notices", f"Nobody was told anything about {ID} yet."),
+        (("notices", "--update", ID), "/v1/notices", f"No notice about {ID} was sent yet."),
         (("notices", "--failed"), "/v1/notices", "No notice has failed."),
     ],
 )
@@ -263,6 +263,26 @@ def test_what_holds_an_update_is_told_in_one_line() -> None:
     assert held_in_words(held, now) == "window (began 3 min ago, ends in 6 mo)"
     open_end = {**held, "until": None, "who": "bea"}
     assert held_in_words(open_end, now) == "window (began 3 min ago); can be released by: bea"
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "words"),
+    [
+        (1, "target", "1 target"),
+        (0, "target", "0 targets"),
+        (1, "entry", "1 entry"),
+        (2, "entry", "2 entries"),
+        (2, "day", "2 days"),
+    ],
+)
+def test_what_is_counted_is_named_in_the_right_number(number: int, noun: str, words: str) -> None:
+    assert count(number, noun) == words
+
+
+def test_a_record_given_up_at_once_was_tried_once(patchline: Any, api: Any) -> None:
+    more = {"error": "e", "partition": 0, "offset": 1, "headers": {}, "body": None}
+    api.answer("/v1/dead-letters/d1", {**LETTER, **more})
+    assert "gave it up after 1 attempt: " in patchline("dead-letters", "show", "d1").out
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

@@ -121,6 +121,13 @@ def test_a_cut_tail_is_found_by_the_seal(entries, seals):
     assert kinds(verify(entries, seals)) == [("cut", "update/a", 5)]
 
 
+def test_a_cut_tail_leaves_nothing_unsealed(entries, seals):
+    verifier = Verifier(seals)
+    for line in entries[:2]:
+        verifier.check(line)
+    assert verifier.unsealed_total == 0
+
+
 def test_a_chain_that_is_gone_is_found_by_the_seal(entries, seals):
     (problem,) = verify(entries[:5], seals)
     assert problem.kind == "cut" and "is gone" in problem.explanation

@@ -14,6 +14,7 @@ from patchline_gateway.api.listing import everything
 from patchline_gateway.api.refusals import Refusal, bad_input
 from patchline_gateway.files import replace_whole
 from patchline_gateway.fleet_changes import changes_between, not_registered
+from patchline_gateway.sentences import count
 from patchline_gateway.settings import Settings
 from patchline_gateway.shapes import FleetApplied, FleetChange, FleetState, Problem
 from patchline_gateway.views import FLEET_FILE, FleetFileView, GroupView, TargetView
@@ -106,7 +107,7 @@ def _not_valid(error: FleetFileError) -> Refusal:
         for found in error.problems
     ]
     return bad_input(
-        f"The fleet file has {len(problems)} problems; nothing was changed.",
+        f"The fleet file has {count(len(problems), 'problem')}; nothing was changed.",
         "Correct what is named.",
         problems,
     )
