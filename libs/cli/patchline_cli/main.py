@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -71,28 +72,71 @@ def root(
     context.obj = Given(url, token)
 
 
-updates_group = typer.Typer(no_args_is_help=True, help="Show one update, wait for it, decide about it.")
+def group(help: str, *, examples: Sequence[str]) -> typer.Typer:
+    """Commands that belong together; the help shows what they are used for most."""
+    return typer.Typer(no_args_is_help=True, help=help, epilog=examples_text(examples))
+
+
+updates_group = group(
+    "Show one update, wait for it, decide about it.",
+    examples=[
+        "patchline update show jinja2-3.1.6-1a2b3c",
+        'patchline update approve jinja2-3.1.6-1a2b3c --as maria --reason "tested in the shop"',
+        "patchline update wait jinja2-3.1.6-1a2b3c",
+    ],
+)
 for module in (updates, waits, decisions):
     module.register_for_one(updates_group)
-feeds_group = typer.Typer(no_args_is_help=True, help="Publish what vendors say.")
+feeds_group = group(
+    "Publish what vendors say.",
+    examples=["patchline feed publish item.json", "cat items.json | patchline feed publish -"],
+)
 feed.register(feeds_group)
-ledger_group = typer.Typer(
-    no_args_is_help=True, help="Check and export the record of everything that happened."
+ledger_group = group(
+    "Check and export the record of everything that happened.",
+    examples=[
+        "patchline ledger verify --dir state",
+        "patchline ledger export --to ledger.jsonl",
+        "patchline ledger verify ledger.jsonl",
+    ],
 )
 ledger.register(ledger_group)
-letters_group = typer.Typer(
-    no_args_is_help=True, help="Records that a service gave up: look, replay, discard."
+letters_group = group(
+    "Records that a service gave up: look, replay, discard.",
+    examples=[
+        "patchline dead-letters list",
+        "patchline dead-letters show ID",
+        "patchline dead-letters replay ID --as maria",
+    ],
 )
 dead_letters.register(letters_group)
-fleet_group = typer.Typer(no_args_is_help=True, help="Check a fleet file, or put it in effect.")
+fleet_group = group(
+    "Check a fleet file, or put it in effect.",
+    examples=["patchline fleet check fleet.yaml", "patchline fleet apply fleet.yaml"],
+)
 fleet.register(fleet_group)
-state_group = typer.Typer(no_args_is_help=True, help="Back Patchline's own state up, and put it back.")
+state_group = group(
+    "Back Patchline's own state up, and put it back.",
+    examples=[
+        "patchline state backup patchline.tgz --dir state",
+        "patchline state restore patchline.tgz --dir new-state",
+    ],
+)
 state.register(state_group)
-service_group = typer.Typer(no_args_is_help=True, help="Services in processes of their own.")
+service_group = group(
+    "Services in processes of their own.",
+    examples=["patchline service list", "patchline service run planning gateway --dir state"],
+)
 services.register(service_group)
-topics_group = typer.Typer(no_args_is_help=True, help="Kafka's topics: look, check, create.")
+topics_group = group(
+    "Kafka's topics: look, check, create.",
+    examples=["patchline topics check", "patchline topics create --kafka broker:9092"],
+)
 topics.register(topics_group)
-events_group = typer.Typer(no_args_is_help=True, help="Watch events as they happen.")
+events_group = group(
+    "Watch events as they happen.",
+    examples=["patchline events tail", "patchline events tail --topic 'waves.*'"],
+)
 events.register(events_group)
 
 up.register(app)

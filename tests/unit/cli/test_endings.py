@@ -149,16 +149,32 @@ inventory
 waves
 report
 notices
+ledger
 ledger verify
 ledger export
+state
+state backup
+state restore
+dead-letters
 dead-letters list
 dead-letters show
 dead-letters replay
 dead-letters discard
+fleet
 fleet check
 fleet apply
 explain
+events
 events tail
+service
+service list
+service run
+topics
+topics check
+topics create
+topics list
+topics describe
+rebuild
 doctor
 halt
 resume
@@ -171,5 +187,5 @@ def test_every_command_has_help(patchline: Any, command: str) -> None:
     ended = patchline(*command.split(), "--help")
     assert ended.code == 0
     assert "Usage: patchline" in ended.out
-    if command not in ("feed", "update", "dead-letters discard", "dead-letters show"):
-        assert "Examples:" in ended.out
+    assert "Examples:" in ended.out
+    assert f"patchline {command}".rstrip() in ended.out.partition("Examples:")[2]
