@@ -7,6 +7,8 @@ import fnmatch
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -41,16 +43,15 @@ def tail(
     ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="End after so many events.")] = None,
 ) -> None:
-    """Print events from now on, until Ctrl-C."""
+    """Print events from now on, until Ctrl-C, which is its usual end and ends it with 0."""
     _refuse_unknown(topic or [])
     printed: list[Any] = []
-    for number, event in enumerate(_events(session, topic or []), start=1):
-        if session.output.form is Format.JSON:
-            printed.append(event)
-        else:
-            _print(session, event)
-        if number == count:
-            break
+    with suppress(KeyboardInterrupt):
+        for event in islice(_events(session, topic or []), count):
+            if session.output.form is Format.JSON:
+                printed.append(event)
+            else:
+                _print(session, event)
     if session.output.form is Format.JSON:
         session.output.data(printed)
 
@@ -89,8 +90,6 @@ def _events(session: Session, topics: list[str]) -> Iterator[Any]:
             if failure.exit_code != exit_codes.UNREACHABLE or not connected:
                 raise
             session.output.say(f"{failure.explanation} Trying again.")
-        except KeyboardInterrupt:
-            return
         time.sleep(AGAIN_AFTER)
 
 

@@ -87,13 +87,19 @@ def clean(text: str) -> str:
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command how to end; rich would end it with 1."""
+        raise BrokenPipeError
+
+
 class Output:
     """The two streams, in one of the forms."""
 
     def __init__(self, form: Format = Format.TABLE) -> None:
         self.form = form
-        self.out = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
-        self.err = Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
+        self.out = _Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+        self.err = _Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
 
     @property
     def is_table(self) -> bool:

@@ -13,6 +13,7 @@ import typer
 
 from patchline_cli.client import DEFAULT_URL, Client
 from patchline_cli.output import Format, Output
+from patchline_cli.readers import ends_when_nobody_reads
 
 P = ParamSpec("P")
 
@@ -82,7 +83,8 @@ def command(
                 url or DEFAULT_URL, token, Output(values.pop("output", Format.TABLE)), url_given=bool(url)
             )
             try:
-                function(session, **values)  # type: ignore[call-arg]
+                with ends_when_nobody_reads():
+                    function(session, **values)  # type: ignore[call-arg]
             finally:
                 session.close()
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +110,54 @@ def test_ctrl_c_ends_with_130_and_no_words(patchline: Any, monkeypatch: pytest.M
     monkeypatch.setattr("patchline_cli.client.Client.pages", interrupted)
     ended = patchline("updates")
     assert (ended.code, ended.out, ended.err) == (130, "", "")
+
+
+@pytest.mark.parametrize("form", ["table", "json", "jsonl"])
+@pytest.mark.parametrize("interrupted", ["events", "again"])
+def test_ctrl_c_is_the_usual_end_of_a_tail(
+    patchline: Any, api: Any, monkeypatch: pytest.MonkeyPatch, form: str, interrupted: str
+) -> None:
+    event = {
+        "topic": "t",
+        "time": "2026-03-03T09:00:01Z",
+        "subject": "s",
+        "event_id": "e1",
+        "summary": "Now.",
+    }
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def events(*_: object) -> Iterator[str]:
+        yield from (f"data: {json.dumps(event)}", "")
+        if interrupted == "events":
+            interrupt()
+
+    monkeypatch.setattr("patchline_cli.client.Client.stream", events)
+    monkeypatch.setattr("patchline_cli.events.time.sleep", interrupt)
+    ended = patchline("events", "tail", "-o", form)
+    assert (ended.code, ended.err) == (0, "")
+    if form == "table":
+        assert ended.out == "09:00:01  t  s  Now.\n"
+    else:
+        assert ended.json == ([event] if form == "json" else event)
+
+
+@pytest.mark.parametrize("command", ["version", "version -o json", "topics list", "service list -o jsonl"])
+def test_a_reader_that_goes_away_ends_a_command_without_words(command: str, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", "from patchline_cli.main import main; main()", *command.split()],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PATCHLINE_DIR": str(tmp_path)},
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("before", [True, False])
