@@ -221,7 +221,7 @@ def test_a_wait_says_each_change_once_and_at_once_on_standard_error(patchline: A
     assert (ended.code, ended.json["state"]) == (0, "completed")
     testing, soaking = ended.err.splitlines()
     assert testing == f"{ID} is testing"
-    assert soaking.startswith(f"{ID} is rolling-out: wave 1 (intranet) soaking, held by soak since ")
+    assert soaking.startswith(f"{ID} is rolling-out: wave 1 (intranet) soaking, held by soak (began ")
     assert api.asked[0].url.params["timeout"] == "PT0S"
 
 
