@@ -12,11 +12,10 @@ SHORT, LONG = 8, 300
 
 
 @pytest.mark.native
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("updates", "pace", "decks"),
     [
-        pytest.param(SHORT, 2.0, 1, id="short"),
+        pytest.param(SHORT, 2.0, 1, id="short", marks=pytest.mark.timeout(900)),
         pytest.param(LONG, 4.0, None, id="long", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
     ],
 )
