@@ -81,20 +81,10 @@ def others() -> Iterable[Examples]:
         required=True,
         next_attempt_at=at(2),
     )
-    left = {"wave_id": None, "required": False, "next_attempt_at": None}
-    yield Examples(delayed, delayed.model_copy(update=left))
-    failed = notices.NoticeFailed(
-        notice_id="1c45",
-        update_id=UPDATE,
-        wave_id=WAVE,
-        group="intranet",
-        contact="mailto://…@example.org",
-        occasion="planned",
-        error="connection refused",
-        attempts=5,
-        required=True,
-    )
-    yield Examples(failed, failed.model_copy(update={"wave_id": None, "required": False}))
+    not_required = {"wave_id": None, "required": False}
+    yield Examples(delayed, delayed.model_copy(update={**not_required, "next_attempt_at": None}))
+    failed = notices.NoticeFailed(**delayed.model_dump(exclude={"attempts", "next_attempt_at"}), attempts=5)
+    yield Examples(failed, failed.model_copy(update=not_required))
     seal = ledger.LedgerSealed(
         number=1,
         previous="0" * 64,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TypeVar
 
 from fastapi import APIRouter
 
@@ -22,6 +23,8 @@ from patchline_gateway.views import (
 )
 from patchline_kit.context import ServiceHandle
 
+V = TypeVar("V", GroupView, TargetView)
+
 
 def routes(handle: ServiceHandle) -> APIRouter:
     """The calls about the fleet and what people were told."""
@@ -33,18 +36,9 @@ def routes(handle: ServiceHandle) -> APIRouter:
         tag = f"group:{group}" if group else "registered"
         found = await page(handle, TargetView, tag, presentation.target_item, after=after, limit=limit)
         if group and not found.items and not after:
-            await refuse_unknown_group(group)
+            fix = "`patchline targets` shows those that have targets, `GET /v1/groups` all of them."
+            await registered(GroupView, "group", group, fix)
         return found
-
-    async def refuse_unknown_group(group: str) -> None:
-        view = await handle.read(GroupView, group)
-        if view is None or "registered" not in view.tags():
-            raise Refusal(
-                HTTPStatus.NOT_FOUND,
-                "unknown-group",
-                f"There is no group {group!r} in the fleet file.",
-                "`patchline targets` shows those that have targets, `GET /v1/groups` all of them.",
-            )
 
     @router.get("/targets/{target_id}")
     async def target(target_id: str) -> TargetItem:
@@ -67,13 +61,13 @@ def routes(handle: ServiceHandle) -> APIRouter:
         return presentation.inventory_item(found)
 
     async def known(target_id: str) -> TargetView:
-        view = await handle.read(TargetView, target_id)
+        return await registered(TargetView, "target", target_id, "`patchline targets` lists those there are.")
+
+    async def registered(kind: type[V], noun: str, id_: str, fix: str) -> V:
+        view = await handle.read(kind, id_)
         if view is None or "registered" not in view.tags():
             raise Refusal(
-                HTTPStatus.NOT_FOUND,
-                "unknown-target",
-                f"There is no target {target_id!r} in the fleet file.",
-                "`patchline targets` lists those there are.",
+                HTTPStatus.NOT_FOUND, f"unknown-{noun}", f"There is no {noun} {id_!r} in the fleet file.", fix
             )
         return view
 
