@@ -73,12 +73,19 @@ def fill(whole: Whole) -> None:
     publish(whole, "pkg:pypi/urllib3", "2.5.0", "awaiting-approval")
 
 
+def assessed_again(update: dict[str, Any]) -> bool:
+    """Whether the update's targets have been looked at since it was completed, which takes its time."""
+    last = {event["type"].split(".")[-2]: event["time"] for event in update["history"]}
+    return "completed" not in last or last["assessed"] > last["completed"]
+
+
 def settled(whole: Whole) -> dict[str, Any]:
     """The answers once they do not change any more."""
     before: dict[str, Any] = {}
     for _ in range(100):
         now = answers(whole)
-        if now == before:
+        updates = [now[f"updates/{update['id']}"] for update in now["updates"]["items"]]
+        if now == before and all(map(assessed_again, updates)):
             return now
         before = now
         time.sleep(0.3)
