@@ -33,7 +33,7 @@ def entry(wave: WaveNews) -> bytes:
     event.add("sequence", wave.sequence)
     event.add("dtstamp", wave.changed_at)
     event.add("dtstart", wave.shown_at)
-    event.add("dtend", max(wave.ends_at or wave.shown_at, wave.shown_at + OPEN_END))
+    event.add("dtend", wave.ends_at or wave.shown_at + OPEN_END)
     event.add("summary", f"{subject_of(wave.component, wave.to_version)} on {wave.group}")
     event.add("description", f"Update {wave.update_id}, {targets(wave.targets_total)}.")
     event.add("status", "CANCELLED" if gone else "CONFIRMED")

@@ -88,6 +88,19 @@ async def test_a_planned_wave_is_told_ahead_and_put_into_the_calendar(harness, p
     assert calendar(tmp_path).decoded("dtstart") == PLANNED.starts_at
 
 
+@pytest.mark.parametrize(
+    ("window", "shown"),
+    [(timedelta(minutes=10), timedelta(minutes=10)), (None, timedelta(minutes=30))],
+    ids=["a short window", "no end"],
+)
+async def test_a_calendar_entry_ends_with_its_window(harness, tmp_path, window, shown):
+    await register(harness)
+    ends_at = window and PLANNED.starts_at + window
+    await harness.publish(PLANNED.model_copy(update={"ends_at": ends_at}))
+    await harness.settle()
+    assert calendar(tmp_path).decoded("dtend") == PLANNED.starts_at + shown
+
+
 async def test_a_wave_that_moves_is_told_again_and_its_entry_follows(harness, post, tmp_path):
     await register(harness)
     await harness.publish(PLANNED)
