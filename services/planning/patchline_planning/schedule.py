@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from patchline_kit.context import Context
 from patchline_planning.fleet import KnownGroup
@@ -26,11 +26,11 @@ async def known_groups(names: Iterable[str], ctx: Context) -> dict[str, KnownGro
 
 def place(plan: Plan, groups: Mapping[str, KnownGroup], ctx: Context) -> None:
     """Give every wave that has not started its time; announce those again whose time changes."""
-    after = ctx.now
+    after, before_is_over = ctx.now, datetime.min.replace(tzinfo=UTC)
     for wave in plan.of_round():
         if wave.state != "planned":
             continue
-        slot = _slot_of(wave, groups[wave.group], after, ctx.now, plan.urgency)
+        slot = _slot_of(wave, groups[wave.group], after, ctx.now, plan.urgency, before_is_over=before_is_over)
         changed = (wave.starts_at, wave.ends_at) != ((slot.starts_at, slot.ends_at) if slot else (None, None))
         put(wave, slot)
         if changed and wave.opened:
@@ -38,7 +38,8 @@ def place(plan: Plan, groups: Mapping[str, KnownGroup], ctx: Context) -> None:
                 ReplanWave(to=wave.id, revision=plan.revision, starts_at=wave.starts_at, ends_at=wave.ends_at)
             )
         if slot is not None:
-            after = max(after, slot.starts_at + wave.soak)
+            before_is_over = slot.starts_at + wave.soak
+            after = max(after, before_is_over)
 
 
 def put(wave: PlannedWave, slot: Slot | None) -> None:
@@ -49,12 +50,19 @@ def put(wave: PlannedWave, slot: Slot | None) -> None:
 
 
 def _slot_of(
-    wave: PlannedWave, group: KnownGroup, after: datetime, now: datetime, urgency: Urgency | None
+    wave: PlannedWave,
+    group: KnownGroup,
+    after: datetime,
+    now: datetime,
+    urgency: Urgency | None,
+    *,
+    before_is_over: datetime,
 ) -> Slot | None:
-    """A wave keeps its time as long as that is right, not over, and no later than need be."""
+    """A wave keeps its time as long as that is right, not over, no later than need be, and not planned before
+    the wave before it is over."""
     given = wave.notice_given_at or now
     first = group.slot(after, notice_given_at=given, urgency=urgency)
-    if first is None or wave.starts_at is None or first.starts_at < wave.starts_at:
+    if first is None or wave.starts_at is None or not before_is_over <= wave.starts_at <= first.starts_at:
         return first
     again = group.slot(wave.starts_at, notice_given_at=given, urgency=urgency)
     if again is None or again.starts_at != wave.starts_at:

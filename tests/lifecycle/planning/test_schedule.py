@@ -94,6 +94,31 @@ async def test_a_freeze_that_is_added_later_moves_what_is_planned(life: Any) -> 
     assert life.due_waves() == []
 
 
+async def test_a_wave_follows_the_one_before_it_when_that_moves(life: Any) -> None:
+    await life.group("intranet", window=SATURDAY)
+    await life.group("shop", criticality="high")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "shop"})
+    _, second = (wave.id for wave in life.planned(id_).waves)
+    freeze = Freeze(starts_at=FIRST - timedelta(days=1), ends_at=FIRST + timedelta(days=1), reason="fair")
+    await life.group("intranet", window=SATURDAY, freezes=[freeze], revision=2)
+    before, after = (event.starts_at for event in life.of_wave(WavePlanned, second))
+    assert (FIRST < before < FIRST + timedelta(hours=1), after - before) == (True, WEEK)
+
+
+async def test_a_wave_is_not_announced_anew_for_what_the_wave_before_is_late_within_the_window(
+    life: Any,
+) -> None:
+    await life.group("intranet", window=SATURDAY)
+    await life.group("shop", criticality="high", window=SATURDAY)
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "shop"})
+    first, second = (wave.id for wave in life.planned(id_).waves)
+    await to_saturday(life)
+    await life.back_up(first)
+    await life.harness.advance(timedelta(minutes=5))
+    await life.group("shop", criticality="high", window=SATURDAY, notice=timedelta(hours=1), revision=2)
+    assert len(life.of_wave(WavePlanned, second)) == 1
+
+
 async def test_notice_is_kept_unless_the_urgency_is_immediate(life: Any) -> None:
     await life.group("intranet", notice=timedelta(days=2))
     routine = await life.roll_out("3.1.6", {"a": "intranet"})
