@@ -8,7 +8,7 @@ from datetime import datetime
 from patchline_gateway.presentation import held_line, wave_lines
 from patchline_gateway.sentences import at, count
 from patchline_gateway.shapes import Explanation
-from patchline_gateway.views import NoticeView, UpdateView, WaveView
+from patchline_gateway.views import NoticeView, Stopped, UpdateView, WaveView
 from patchline_schemas.values import TERMINAL_STATES, UpdateState
 
 _STATES: Mapping[UpdateState, str] = {
@@ -55,6 +55,8 @@ _NEXT: Mapping[UpdateState, Sequence[str]] = {
     "completed": ("patchline report {id}",),
 }
 _NOTICE_REQUIRED = "notice-required"
+_VENDOR = "feed"
+"""Who cancelled an update whose version was withdrawn; it cannot be taken up again."""
 _LINGERING = "patchline update wait {id}"
 
 NOTICES_SHOWN = 5
@@ -70,7 +72,7 @@ def explain(
     """The explanation of one update at ``now``."""
     sentences = [
         f"{view.component} {view.to_version} is {view.state} in round {view.round}.",
-        _STATES[view.state],
+        _state(view),
         *_held(view, now),
         *_notices(view, notices),
         *_failure(view),
@@ -88,9 +90,26 @@ def explain(
     )
 
 
+def _state(view: UpdateView) -> str:
+    """What the state means; of a round that was rejected or cancelled by whom and why, once that is known."""
+    stopped = _stopped(view)
+    return _STATES[view.state] if stopped is None else stopped.sentence
+
+
+def _stopped(view: UpdateView) -> Stopped | None:
+    stopped = view.stopped
+    ended = view.state in ("rejected", "cancelled")
+    return stopped if stopped and ended and stopped.round == view.round else None
+
+
 def _commands(view: UpdateView) -> Sequence[str]:
     if view.held and view.held.rule == _NOTICE_REQUIRED:
         return (*_NEXT["paused"], _LINGERING)
+    stopped = _stopped(view)
+    if stopped and stopped.by == _VENDOR:
+        return ()
+    if view.superseded_by:
+        return (f"patchline explain {view.superseded_by}",)
     return _NEXT.get(view.state, (_LINGERING,) if view.state not in TERMINAL_STATES else ())
 
 

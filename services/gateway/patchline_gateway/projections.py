@@ -47,6 +47,8 @@ def update_told(view: UpdateView, news: TellUpdate) -> None:
         view.assessment = news.assessment
     if news.plan and (view.plan is None or news.plan.revision >= view.plan.revision):
         view.plan = news.plan
+    if news.stopped and (view.stopped is None or news.stopped.round >= view.stopped.round):
+        view.stopped = news.stopped
     if news.documented_round is not None and news.documented_round >= view.documented_round:
         view.documented_round, view.reports = news.documented_round, news.reports
     if news.reviewed_round is not None and news.reviewed_round > view.reviewed_round:

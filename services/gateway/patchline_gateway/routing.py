@@ -20,7 +20,8 @@ from patchline_gateway.messages import (
     TellWave,
 )
 from patchline_gateway.outcomes import wave_news
-from patchline_gateway.views import FLEET_FILE, AssessmentSummary, PackageLine, PlanSummary
+from patchline_gateway.sentences import summary_of
+from patchline_gateway.views import FLEET_FILE, AssessmentSummary, PackageLine, PlanSummary, Stopped
 from patchline_kit.documents import Message
 from patchline_schemas import Envelope, Event, dead_letters, fleet, notices, requests, updates, waves
 from patchline_schemas.feed_items import update_id_of
@@ -72,26 +73,29 @@ def news_of(event: Event, envelope: Envelope) -> Sequence[Message]:  # noqa: PLR
 
 
 def _update_news(event: updates.UpdateEvent, envelope: Envelope) -> TellUpdate | None:
-    about = {"to": event.update_id, "component": event.component, "to_version": event.version}
+    news: dict[str, object] = {}
     match event:
         case updates.UpdateProgressed():
-            return TellUpdate(**about, progress=event)
+            news = {"progress": event}
         case updates.UpdateAssessed(page=1):
-            return TellUpdate(**about, assessment=_assessment(event))
+            news = {"assessment": _assessment(event)}
         case updates.UpdatePlanned():
             plan = PlanSummary(revision=event.revision, approval=event.approval, rollback=event.rollback)
-            return TellUpdate(**about, plan=plan)
+            news = {"plan": plan}
+        case updates.UpdateRejected(rejected_by=who) | updates.UpdateCancelled(cancelled_by=who):
+            news = {"stopped": Stopped(round=event.round, by=who, sentence=summary_of(event))}
         case updates.UpdateDocumented():
-            return TellUpdate(**about, documented_round=event.round, reports=event.reports)
+            news = {"documented_round": event.round, "reports": event.reports}
         case updates.UpdateReviewed():
-            return TellUpdate(
-                **about,
-                reviewed_round=event.round,
-                reviewed_at=envelope.time,
-                findings=tuple(finding.sentence for finding in event.findings),
-            )
-        case _:
-            return None
+            news = {
+                "reviewed_round": event.round,
+                "reviewed_at": envelope.time,
+                "findings": tuple(finding.sentence for finding in event.findings),
+            }
+    if not news:
+        return None
+    about = {"to": event.update_id, "component": event.component, "to_version": event.version}
+    return TellUpdate.model_validate({**about, **news})
 
 
 def _assessment(event: updates.UpdateAssessed) -> AssessmentSummary:

@@ -65,6 +65,16 @@ class PlanSummary(BaseModel):
     rollback: tuple[str, ...] = ()
 
 
+class Stopped(BaseModel):
+    """That a round was rejected or cancelled."""
+
+    round: int
+    by: str
+    """The person, or what stopped it."""
+    sentence: str
+    """By whom, and why."""
+
+
 class UpdateView(Document, collection="updates", id_of="update"):
     """One update as planning sees it, with when its round was documented and reviewed.
 
@@ -89,6 +99,8 @@ class UpdateView(Document, collection="updates", id_of="update"):
     reached: tuple[Reached, ...] = ()
     assessment: AssessmentSummary | None = None
     plan: PlanSummary | None = None
+    stopped: Stopped | None = None
+    """Of the newest round that was."""
     documented_round: int = 0
     reports: tuple[Report, ...] = ()
     reviewed_round: int = 0

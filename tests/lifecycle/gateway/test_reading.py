@@ -23,7 +23,14 @@ from patchline_schemas.fleet import (
     InventoryReported,
     TargetRegistered,
 )
-from patchline_schemas.updates import Held, Report, UpdateDocumented, UpdateReviewed, WaveProgress
+from patchline_schemas.updates import (
+    Held,
+    Report,
+    UpdateDocumented,
+    UpdateRejected,
+    UpdateReviewed,
+    WaveProgress,
+)
 from patchline_schemas.waves import WaveDue
 
 FLEET = """\
@@ -342,3 +349,12 @@ async def test_cost_of_an_event_does_not_grow_with_the_history(gateway: Any, pro
     await gateway.publish(*(progressed(number, "rolling-out") for number in range(4, 60)))
     large = len((await gateway.harness.document(UpdateView, UPDATE)).model_dump_json())
     assert large - small <= 4
+
+
+async def test_an_explanation_of_what_a_person_rejected_says_who_and_why(
+    gateway: Any, progressed: Any
+) -> None:
+    rejected = examples()[UpdateRejected].usual
+    await gateway.publish(progressed(1, "rejected", round=rejected.round), rejected)
+    explained = await gateway.get(f"/v1/updates/{UPDATE}/explain")
+    assert f"Rejected by {rejected.rejected_by}: {rejected.reason}" in explained["sentences"]
