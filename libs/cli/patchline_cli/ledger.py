@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from patchline_cli.failures import Failure, wrong_use
 from patchline_cli.output import Column, count
 from patchline_cli.session import Session, command
-from patchline_cli.state_folder import Dir, state_folder, store_of
+from patchline_cli.state_folder import Dir, state_folder_of, store_of
 from patchline_kit.ledger import LedgerFormatError, LedgerLine, Line, SealLine, Verifier, read_lines, to_json
 
 SERVICE = "documentation"
@@ -33,7 +33,11 @@ def register(app: typer.Typer) -> None:
     command(
         app,
         "verify",
-        examples=["patchline ledger verify --dir state", "patchline ledger verify ledger.jsonl"],
+        examples=[
+            "patchline ledger verify",
+            "patchline ledger verify --dir state",
+            "patchline ledger verify ledger.jsonl",
+        ],
     )(verify)
     command(
         app,
@@ -49,12 +53,12 @@ def register(app: typer.Typer) -> None:
 def verify(
     session: Session,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="An export; without it the state folder is read.")
+        Path | None, typer.Argument(metavar="[FILE]", help="An export; without it the ledger itself is read.")
     ] = None,
     directory: Dir = None,
 ) -> None:
     """Find changed, missing and cut entries; it needs no running Patchline."""
-    verifier = _of_export(file) if file else asyncio.run(_of_folder(state_folder(directory)))
+    verifier = _of_export(file) if file else asyncio.run(_of_folder(state_folder_of(session, directory)))
     problems = [problem.model_dump(mode="json") for problem in verifier.finish()]
     summary: dict[str, Any] = {
         "valid": not problems,
@@ -89,7 +93,7 @@ def export(
     ] = None,
 ) -> None:
     """Write the whole ledger as JSON lines, seals first; `ledger verify FILE` checks it anywhere."""
-    folder = state_folder(directory)
+    folder = state_folder_of(session, directory)
     if to is None:
         asyncio.run(_write(folder, sys.stdout))
         return

@@ -14,6 +14,7 @@ from patchline_cli import exit_codes
 from patchline_cli.failures import Failure, wrong_use
 
 if TYPE_CHECKING:
+    from patchline_cli.session import Session
     from patchline_kit.store.port import Store
 
 Dir = Annotated[
@@ -25,6 +26,36 @@ Dir = Annotated[
 def state_folder(given: Path | None) -> Path:
     """The folder that the option, the environment or the default names."""
     return given or Path(os.environ.get("PATCHLINE_DIR") or ".patchline")
+
+
+def state_folder_of(session: Session, given: Path | None) -> Path:
+    """The folder that is named, or else that of the Patchline which the session's address leads to.
+
+    A folder `.patchline` in the working directory comes before an address that nobody named. Raises
+    :class:`Failure` if the address is named and no Patchline answers, or if its documents are not to be found
+    from here.
+    """
+    folder = state_folder(given)
+    if given or os.environ.get("PATCHLINE_DIR") or (folder.is_dir() and not session.url_given):
+        return folder
+    try:
+        installation = session.client.get("/v1/installation")
+    except Failure as failure:
+        if failure.exit_code == exit_codes.UNREACHABLE and not session.url_given:
+            return folder
+        raise
+    if installation["documents"] == "mongodb" and not os.environ.get("PATCHLINE_MONGO"):
+        raise wrong_use(
+            f"The Patchline at {session.url} keeps its documents in MongoDB.",
+            fix="Set PATCHLINE_MONGO as it is set there; for `up --native` that is mongodb://127.0.0.1:27017.",
+        )
+    folder = Path(installation["state_folder"])
+    if installation["documents"] == "sqlite" and not folder.is_dir():
+        raise wrong_use(
+            f"The Patchline at {session.url} keeps its state in {folder}, which is not on this machine.",
+            fix="`patchline ledger export` there; `patchline ledger verify FILE` checks that anywhere.",
+        )
+    return folder
 
 
 @asynccontextmanager

@@ -318,3 +318,13 @@ class ErrorAnswer(Shape):
     explanation: str
     fix: str
     problems: list[Problem] = []
+
+
+class Installation(Shape):
+    """Which Patchline answers."""
+
+    version: str
+    state_folder: str
+    """Absolute path on the gateway's machine."""
+    documents: Literal["sqlite", "mongodb"]
+    """Where the services keep their documents: in the state folder, or in a MongoDB."""

@@ -130,6 +130,8 @@ def test_an_update_goes_its_whole_way_and_the_end_is_graceful(
     for event in shown["history"]:
         assert event["cause_id"] not in order[order.index(event["event_id"]) :]
     assert patchline(port, "doctor").returncode == 0
+    verified = patchline(port, "ledger", "verify", "-o", "json")
+    assert (verified.returncode, json.loads(verified.stdout)["valid"]) == (0, True), verified.stderr
     started = time.monotonic()
     assert up.stop() == 0
     assert time.monotonic() - started < 10

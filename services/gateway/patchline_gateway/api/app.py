@@ -7,7 +7,18 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from patchline_gateway.api import docs, feeds, fleet, fleet_file, letters, rebuilds, refusals, stream, updates
+from patchline_gateway.api import (
+    docs,
+    feeds,
+    fleet,
+    fleet_file,
+    installation,
+    letters,
+    rebuilds,
+    refusals,
+    stream,
+    updates,
+)
 from patchline_gateway.api.access import Access
 from patchline_gateway.api.limits import BodyLimit
 from patchline_gateway.settings import Settings
@@ -35,7 +46,7 @@ def build_app(handle: ServiceHandle) -> FastAPI:
         responses={422: {"model": ErrorAnswer}},
     )
     app.openapi_version = "3.0.3"  # the newest that the bundled Swagger UI can show
-    for part in (feeds, updates, fleet, fleet_file, letters, rebuilds, stream):
+    for part in (feeds, updates, fleet, fleet_file, letters, rebuilds, stream, installation):
         app.include_router(part.routes(handle), prefix="/v1")
     docs.install(app)
     for path in ("/live", "/ready", "/metrics"):
