@@ -20,6 +20,7 @@ from patchline_cli import (
     ledger,
     new_service,
     notices,
+    proposals,
     rebuild,
     reports,
     services,
@@ -110,6 +111,11 @@ letters_group = group(
     ],
 )
 dead_letters.register(letters_group)
+proposals_group = group(
+    "Changes to the fleet file that reviews propose.",
+    examples=["patchline proposals list", "patchline proposals show ID | patch -p0"],
+)
+proposals.register(proposals_group)
 fleet_group = group(
     "Check a fleet file, or put it in effect.",
     examples=["patchline fleet check fleet.yaml", "patchline fleet apply fleet.yaml"],
@@ -148,6 +154,7 @@ for part in (targets, waves, reports, notices):
 app.add_typer(ledger_group, name="ledger")
 app.add_typer(state_group, name="state")
 app.add_typer(letters_group, name="dead-letters")
+app.add_typer(proposals_group, name="proposals")
 app.add_typer(fleet_group, name="fleet")
 app.add_typer(events_group, name="events")
 app.add_typer(service_group, name="service")

@@ -8,7 +8,7 @@ from datetime import datetime
 from patchline_gateway.presentation import held_line, wave_lines
 from patchline_gateway.sentences import at, count
 from patchline_gateway.shapes import Explanation
-from patchline_gateway.views import NoticeView, Stopped, UpdateView, WaveView
+from patchline_gateway.views import NoticeView, ProposalView, Stopped, UpdateView, WaveView
 from patchline_schemas.values import TERMINAL_STATES, UpdateState
 
 _STATES: Mapping[UpdateState, str] = {
@@ -67,7 +67,12 @@ UNCHECKED_SHOWN = 5
 
 
 def explain(
-    view: UpdateView, waves: Sequence[WaveView], notices: Sequence[NoticeView], now: datetime
+    view: UpdateView,
+    waves: Sequence[WaveView],
+    notices: Sequence[NoticeView],
+    now: datetime,
+    *,
+    proposals: Sequence[ProposalView] = (),
 ) -> Explanation:
     """The explanation of one update at ``now``."""
     sentences = [
@@ -80,13 +85,17 @@ def explain(
         *_plan(view),
         *_waves(view, waves),
         *_ending(view),
+        *(f"A change for group {each.group} is proposed: {each.reason}" for each in proposals),
     ]
     return Explanation(
         id=view.id,
         state=view.state,
         sentences=sentences,
         held=held_line(view.held),
-        next=[command.format(id=view.id) for command in _commands(view)],
+        next=[
+            *(command.format(id=view.id) for command in _commands(view)),
+            *(f"patchline proposals show {each.id}" for each in proposals),
+        ],
     )
 
 

@@ -11,6 +11,7 @@ from patchline_kit.documents import Message
 from patchline_schemas.dead_letters import DeadLetterDecided, DeadLettered
 from patchline_schemas.fleet import Group
 from patchline_schemas.notices import NoticeDelayed, NoticeFailed, NoticeSent
+from patchline_schemas.policies import PolicyProposed
 from patchline_schemas.requests import RequestAccepted, RequestRefused, RequestSubmitted
 from patchline_schemas.updates import Report, UpdateProgressed
 
@@ -94,6 +95,13 @@ class TellNotice(Message):
 
     time: datetime
     notice: NoticeSent | NoticeDelayed | NoticeFailed
+
+
+class TellProposal(Message):
+    """A review proposes a change."""
+
+    time: datetime
+    proposed: PolicyProposed
 
 
 class TellLetter(Message):

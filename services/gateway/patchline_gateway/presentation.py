@@ -15,6 +15,7 @@ from patchline_gateway.shapes import (
     LetterItem,
     NoticeItem,
     PackageItem,
+    ProposalItem,
     TargetItem,
     UpdateDetail,
     UpdateLine,
@@ -29,6 +30,7 @@ from patchline_gateway.views import (
     HistoryEntry,
     InventoryView,
     NoticeView,
+    ProposalView,
     TargetView,
     UpdateView,
     WaveView,
@@ -184,6 +186,11 @@ def group_item(view: GroupView) -> GroupItem:
 def notice_item(view: NoticeView) -> NoticeItem:
     """A notice."""
     return NoticeItem(**view.model_dump(include=set(NoticeItem.model_fields)))
+
+
+def proposal_item(view: ProposalView) -> ProposalItem:
+    """A proposal."""
+    return ProposalItem(**view.model_dump(include=set(ProposalItem.model_fields)))
 
 
 def letter_item(view: DeadLetterView) -> LetterItem:

@@ -11,6 +11,7 @@ from patchline_gateway.messages import (
     TellInventory,
     TellLetter,
     TellNotice,
+    TellProposal,
     TellRequest,
     TellTarget,
     TellUpdate,
@@ -24,6 +25,7 @@ from patchline_gateway.views import (
     GroupView,
     InventoryView,
     NoticeView,
+    ProposalView,
     Reached,
     RequestView,
     TargetLine,
@@ -153,6 +155,20 @@ def _approval_in_words(group: Group) -> str:
     who = "person" if approval.minimum_approvers == 1 else "people"
     text = f"{approval.minimum_approvers} {who}"
     return f"{text}, not the requester" if approval.not_the_requester else text
+
+
+def proposal_view(news: TellProposal) -> ProposalView:
+    """A proposal as it was made."""
+    made = news.proposed
+    return ProposalView(
+        id=news.to,
+        time=news.time,
+        update_id=made.update_id,
+        group=made.group,
+        reason=made.reason,
+        evidence=made.evidence,
+        patch=made.patch,
+    )
 
 
 def notice_told(view: NoticeView, news: TellNotice) -> None:

@@ -14,6 +14,7 @@ from patchline_gateway.messages import (
     TellInventory,
     TellLetter,
     TellNotice,
+    TellProposal,
     TellRequest,
     TellTarget,
     TellUpdate,
@@ -23,7 +24,17 @@ from patchline_gateway.outcomes import wave_news
 from patchline_gateway.sentences import summary_of
 from patchline_gateway.views import FLEET_FILE, AssessmentSummary, PackageLine, PlanSummary, Stopped
 from patchline_kit.documents import Message
-from patchline_schemas import Envelope, Event, dead_letters, fleet, notices, requests, updates, waves
+from patchline_schemas import (
+    Envelope,
+    Event,
+    dead_letters,
+    fleet,
+    notices,
+    policies,
+    requests,
+    updates,
+    waves,
+)
 from patchline_schemas.feed_items import update_id_of
 
 UNKNOWN_SHOWN = 20
@@ -60,6 +71,8 @@ def news_of(event: Event, envelope: Envelope) -> Sequence[Message]:  # noqa: PLR
             return [TellRequest(to=event.request_id, answer=event)]
         case notices.NoticeSent() | notices.NoticeDelayed() | notices.NoticeFailed():
             return [TellNotice(to=event.notice_id, time=envelope.time, notice=event)]
+        case policies.PolicyProposed():
+            return [TellProposal(to=envelope.id, time=envelope.time, proposed=event)]
         case dead_letters.DeadLettered():
             return [TellLetter(to=event.letter_id, event_id=envelope.id, letter=event)]
         case dead_letters.DeadLetterDecided():

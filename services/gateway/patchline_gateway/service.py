@@ -16,6 +16,7 @@ from patchline_gateway.messages import (
     TellInventory,
     TellLetter,
     TellNotice,
+    TellProposal,
     TellRequest,
     TellTarget,
     TellUpdate,
@@ -31,6 +32,7 @@ from patchline_gateway.views import (
     HistoryEntry,
     InventoryView,
     NoticeView,
+    ProposalView,
     RequestView,
     Submission,
     TargetView,
@@ -128,6 +130,13 @@ async def tell_notice(news: TellNotice, ctx: Context) -> None:
     """Keep how a notice ended."""
     view = await ctx.load(NoticeView, news.to) or ctx.create(NoticeView(id=news.to, time=news.time))
     projections.notice_told(view, news)
+
+
+@service.on(TellProposal)
+async def tell_proposal(news: TellProposal, ctx: Context) -> None:
+    """Keep what a review proposes."""
+    if await ctx.load(ProposalView, news.to) is None:
+        ctx.create(projections.proposal_view(news))
 
 
 @service.on(TellLetter)

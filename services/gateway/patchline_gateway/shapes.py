@@ -240,6 +240,21 @@ class NoticeItem(Shape):
     time: Time
 
 
+class ProposalItem(Shape):
+    """A change to the fleet file that a review proposes."""
+
+    id: str
+    time: Time
+    update_id: str
+    """The update whose review led to it."""
+    group: str
+    reason: str
+    evidence: list[str]
+    """Ids of the events that show why."""
+    patch: str
+    """Unified diff for `patch -p0`; empty where the review could not read the fleet file."""
+
+
 class LetterItem(Shape):
     """A record that a service gave up."""
 

@@ -31,6 +31,11 @@ def of_update(update_id: str) -> str:
     return f"update:{update_id}"
 
 
+def of_group(name: str) -> str:
+    """Tag of everything that concerns one group."""
+    return f"group:{name}"
+
+
 def of_state(state: str) -> str:
     """The tag of whatever is in ``state``."""
     return f"state:{state}"
@@ -287,6 +292,21 @@ class NoticeView(Document, collection="notices"):
     def tags(self) -> frozenset[str]:
         """Found by update and by state."""
         return frozenset({"all", of_update(self.update_id), of_state(self.state)})
+
+
+class ProposalView(Document, collection="proposals"):
+    """A change to the fleet file that a review proposes; the id is the event's."""
+
+    time: datetime
+    update_id: str
+    group: str
+    reason: str
+    evidence: tuple[str, ...] = ()
+    patch: str = ""
+
+    def tags(self) -> frozenset[str]:
+        """Found by the group that it concerns and by the update that led to it."""
+        return frozenset({"all", of_group(self.group), of_update(self.update_id)})
 
 
 LetterState = Literal["open", "replaying", "replayed", "discarded"]

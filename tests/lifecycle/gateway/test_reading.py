@@ -23,6 +23,7 @@ from patchline_schemas.fleet import (
     InventoryReported,
     TargetRegistered,
 )
+from patchline_schemas.policies import PolicyProposed
 from patchline_schemas.updates import (
     Held,
     Report,
@@ -358,3 +359,17 @@ async def test_an_explanation_of_what_a_person_rejected_says_who_and_why(
     await gateway.publish(progressed(1, "rejected", round=rejected.round), rejected)
     explained = await gateway.get(f"/v1/updates/{UPDATE}/explain")
     assert f"Rejected by {rejected.rejected_by}: {rejected.reason}" in explained["sentences"]
+
+
+async def test_what_a_review_proposes_is_listed_shown_and_named_by_the_explanation(
+    gateway: Any, progressed: Any
+) -> None:
+    proposed = examples()[PolicyProposed].usual.model_copy(update={"update_id": UPDATE})
+    await gateway.publish(progressed(1, "failed"), proposed)
+    (listed,) = (await gateway.get("/v1/proposals", group=proposed.group))["items"]
+    assert (listed["patch"], listed["reason"]) == (proposed.patch, proposed.reason)
+    assert await gateway.get(f"/v1/proposals/{listed['id']}") == listed
+    assert (await gateway.get("/v1/proposals", group="another"))["items"] == []
+    explained = await gateway.get(f"/v1/updates/{UPDATE}/explain")
+    assert f"A change for group {proposed.group} is proposed: {proposed.reason}" in explained["sentences"]
+    assert explained["next"][-1] == f"patchline proposals show {listed['id']}"

@@ -208,6 +208,9 @@ ledger export
 state
 state backup
 state restore
+proposals
+proposals list
+proposals show
 dead-letters
 dead-letters list
 dead-letters show

@@ -14,6 +14,7 @@ from patchline_gateway.api import (
     fleet_file,
     installation,
     letters,
+    proposals,
     rebuilds,
     refusals,
     stream,
@@ -46,7 +47,7 @@ def build_app(handle: ServiceHandle) -> FastAPI:
         responses={422: {"model": ErrorAnswer}},
     )
     app.openapi_version = "3.0.3"  # the newest that the bundled Swagger UI can show
-    for part in (feeds, updates, fleet, fleet_file, letters, rebuilds, stream, installation):
+    for part in (feeds, updates, fleet, fleet_file, letters, rebuilds, proposals, stream, installation):
         app.include_router(part.routes(handle), prefix="/v1")
     docs.install(app)
     for path in ("/live", "/ready", "/metrics"):

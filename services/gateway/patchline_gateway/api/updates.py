@@ -32,6 +32,7 @@ from patchline_gateway.views import (
     ALL_UPDATES,
     HistoryEntry,
     NoticeView,
+    ProposalView,
     UpdateView,
     WaveView,
     of_state,
@@ -90,7 +91,8 @@ def routes(handle: ServiceHandle) -> APIRouter:
         view = await known(update_id)
         waves = await everything(handle, WaveView, of_update(update_id))
         notices = await everything(handle, NoticeView, of_update(update_id))
-        return explanation.explain(view, waves, notices, handle.now)
+        proposals = await everything(handle, ProposalView, of_update(update_id))
+        return explanation.explain(view, waves, notices, handle.now, proposals=proposals)
 
     @router.get("/updates/{update_id}/wait")
     async def wait_for_update(
