@@ -19,7 +19,7 @@ COLUMNS = (
         lambda item: "unknown" if item["packages_total"] is None else str(item["packages_total"]),
         right=True,
     ),
-    Column("ASKED", lambda item: relative(item["collected_at"])),
+    Column("REPORTED", lambda item: relative(item["collected_at"])),
     Column("RUNTIME", lambda item: item["runtime"] or "-", rank=3),
     Column("PROBLEM", lambda item: item["inventory_error"] or "", rank=2, wrap=True, style=lambda _: "red"),
 )
@@ -56,7 +56,7 @@ def inventory(
     if session.output.is_table:
         session.output.line(
             f"{answer['target']} ({answer['group']}), {answer['runtime'] or 'runtime unknown'}, "
-            f"asked {relative(answer['collected_at'])}"
+            f"reported {relative(answer['collected_at'])}"
         )
         session.output.listing(answer["packages"], PACKAGES, empty="It has no packages.")
     elif session.output.form == "jsonl":

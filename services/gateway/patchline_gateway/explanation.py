@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from patchline_gateway.presentation import held_line, wave_lines
-from patchline_gateway.sentences import at, count
+from patchline_gateway.sentences import at, count, names
 from patchline_gateway.shapes import Explanation
 from patchline_gateway.views import NoticeView, ProposalView, Stopped, UpdateView, WaveView
 from patchline_schemas.values import TERMINAL_STATES, UpdateState
@@ -55,8 +55,6 @@ _NEXT: Mapping[UpdateState, Sequence[str]] = {
     "completed": ("patchline report {id}",),
 }
 _NOTICE_REQUIRED = "notice-required"
-_VENDOR = "feed"
-"""Who cancelled an update whose version was withdrawn; it cannot be taken up again."""
 _LINGERING = "patchline update wait {id}"
 
 NOTICES_SHOWN = 5
@@ -78,6 +76,7 @@ def explain(
     sentences = [
         f"{view.component} {view.to_version} is {view.state} in round {view.round}.",
         _state(view),
+        *_withdrawn(view),
         *_held(view, now),
         *_notices(view, notices),
         *_failure(view),
@@ -105,6 +104,16 @@ def _state(view: UpdateView) -> str:
     return _STATES[view.state] if stopped is None else stopped.sentence
 
 
+def _withdrawn(view: UpdateView) -> list[str]:
+    withdrawn = view.withdrawn
+    if withdrawn is None:
+        return []
+    where = f"{count(withdrawn.installed_total, 'target')}"
+    if withdrawn.installed_total:
+        where += f": {names(withdrawn.installed_on, withdrawn.installed_total)}"
+    return [f"Its vendor withdrew the version ({withdrawn.reason}). It is installed on {where}."]
+
+
 def _stopped(view: UpdateView) -> Stopped | None:
     stopped = view.stopped
     ended = view.state in ("rejected", "cancelled")
@@ -114,9 +123,8 @@ def _stopped(view: UpdateView) -> Stopped | None:
 def _commands(view: UpdateView) -> Sequence[str]:
     if view.held and view.held.rule == _NOTICE_REQUIRED:
         return (*_NEXT["paused"], _LINGERING)
-    stopped = _stopped(view)
-    if stopped and stopped.by == _VENDOR:
-        return ()
+    if view.withdrawn and view.state in TERMINAL_STATES:
+        return ("patchline report {id}",)
     if view.superseded_by:
         return (f"patchline explain {view.superseded_by}",)
     return _NEXT.get(view.state, (_LINGERING,) if view.state not in TERMINAL_STATES else ())

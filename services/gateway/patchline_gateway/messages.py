@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from patchline_gateway.outcomes import WaveNews
-from patchline_gateway.views import AssessmentSummary, PackageLine, PlanSummary, Stopped
+from patchline_gateway.views import AssessmentSummary, PackageLine, PlanSummary, Stopped, Withdrawn
 from patchline_kit.documents import Message
 from patchline_schemas.dead_letters import DeadLetterDecided, DeadLettered
 from patchline_schemas.fleet import Group
@@ -25,6 +25,7 @@ class TellUpdate(Message):
     assessment: AssessmentSummary | None = None
     plan: PlanSummary | None = None
     stopped: Stopped | None = None
+    withdrawn: Withdrawn | None = None
     documented_round: int | None = None
     reports: tuple[Report, ...] = ()
     reviewed_round: int | None = None

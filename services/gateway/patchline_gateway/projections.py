@@ -51,6 +51,8 @@ def update_told(view: UpdateView, news: TellUpdate) -> None:
         view.plan = news.plan
     if news.stopped and (view.stopped is None or news.stopped.round >= view.stopped.round):
         view.stopped = news.stopped
+    if news.withdrawn and (view.withdrawn is None or news.withdrawn.revision >= view.withdrawn.revision):
+        view.withdrawn = news.withdrawn
     if news.documented_round is not None and news.documented_round >= view.documented_round:
         view.documented_round, view.reports = news.documented_round, news.reports
     if news.reviewed_round is not None and news.reviewed_round > view.reviewed_round:

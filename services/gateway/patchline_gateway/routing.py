@@ -22,7 +22,14 @@ from patchline_gateway.messages import (
 )
 from patchline_gateway.outcomes import wave_news
 from patchline_gateway.sentences import summary_of
-from patchline_gateway.views import FLEET_FILE, AssessmentSummary, PackageLine, PlanSummary, Stopped
+from patchline_gateway.views import (
+    FLEET_FILE,
+    AssessmentSummary,
+    PackageLine,
+    PlanSummary,
+    Stopped,
+    Withdrawn,
+)
 from patchline_kit.documents import Message
 from patchline_schemas import (
     Envelope,
@@ -39,6 +46,9 @@ from patchline_schemas.feed_items import update_id_of
 
 UNKNOWN_SHOWN = 20
 """How many sentences about unknown targets an update keeps."""
+
+INSTALLED_ON_SHOWN = 20
+"""How many of the targets that have a withdrawn version an update keeps."""
 
 
 def digest(value: BaseModel) -> str:
@@ -97,6 +107,14 @@ def _update_news(event: updates.UpdateEvent, envelope: Envelope) -> TellUpdate |
             news = {"plan": plan}
         case updates.UpdateRejected(rejected_by=who) | updates.UpdateCancelled(cancelled_by=who):
             news = {"stopped": Stopped(round=event.round, by=who, sentence=summary_of(event))}
+        case updates.RetractionAssessed():
+            withdrawn = Withdrawn(
+                revision=event.revision,
+                reason=event.reason,
+                installed_on=event.installed_on[:INSTALLED_ON_SHOWN],
+                installed_total=event.installed_total,
+            )
+            news = {"withdrawn": withdrawn}
         case updates.UpdateDocumented():
             news = {"documented_round": event.round, "reports": event.reports}
         case updates.UpdateReviewed():

@@ -54,9 +54,11 @@ def at(time: datetime | None) -> str:
     return "an unknown time" if time is None else f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _names(names: Sequence[str], most: int = 3) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+def names(known: Sequence[str], total: int | None = None, *, most: int = 3) -> str:
+    """The first names of ``total``, by default of all that are known, and how many more there are."""
+    shown = known[:most]
+    more = (len(known) if total is None else total) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _wave(order: WaveOrder) -> str:
@@ -65,12 +67,12 @@ def _wave(order: WaveOrder) -> str:
 
 def _failures(results: Sequence[TargetResult]) -> str:
     bad = [result.target_id for result in results if result.outcome not in ("succeeded", "not-started")]
-    return f" on {_names(bad)}" if bad else ""
+    return f" on {names(bad)}" if bad else ""
 
 
 def _published(event: feeds.UpdatePublished) -> str:
     fixes = (
-        f", which fixes {_names([advisory.id for advisory in event.advisories])}" if event.advisories else ""
+        f", which fixes {names([advisory.id for advisory in event.advisories])}" if event.advisories else ""
     )
     return f"{event.vendor} published {event.component} {event.version}{fixes}."
 
@@ -93,7 +95,7 @@ def _planned(event: updates.UpdatePlanned) -> str:
 def _approved(event: updates.UpdateApproved) -> str:
     if event.automatic:
         return "Approved by policy."
-    who = _names(event.approved_by)
+    who = names(event.approved_by)
     return f"Approved by {who}: {event.reason.removeprefix(f'{who}: ')}"
 
 
@@ -132,7 +134,7 @@ _says(feeds.UpdatePublished, _published)
 _says(
     feeds.AdvisoryPublished,
     lambda e: (
-        f"{e.vendor} added {_names([advisory.id for advisory in e.advisories])} to {e.component} {e.version}."
+        f"{e.vendor} added {names([advisory.id for advisory in e.advisories])} to {e.component} {e.version}."
     ),
 )
 _says(feeds.UpdateRetracted, lambda e: f"{e.vendor} withdrew {e.component} {e.version}: {e.reason}")
@@ -158,7 +160,7 @@ _says(
 _says(updates.UpdatePlanned, _planned)
 _says(
     updates.UpdateTested,
-    lambda e: f"Tested in a copy of {_names([test.target_id for test in e.environments])}: passed.",
+    lambda e: f"Tested in a copy of {names([test.target_id for test in e.environments])}: passed.",
 )
 _says(updates.UpdateTestFailed, lambda e: f"The test failed, no real target was touched: {e.error}")
 _says(
@@ -187,7 +189,7 @@ _says(
     ),
 )
 _says(waves.WaveCancelled, lambda e: f"{_wave(e.order)} will not happen: {e.reason}")
-_says(waves.WaveDue, lambda e: f"{_wave(e.order)} may start on {_names([t.target_id for t in e.targets])}.")
+_says(waves.WaveDue, lambda e: f"{_wave(e.order)} may start on {names([t.target_id for t in e.targets])}.")
 _says(
     waves.WaveBackedUp,
     lambda e: f"{_wave(e.order)}: {count(len(e.backups), 'target')} backed up, each backup restored once.",

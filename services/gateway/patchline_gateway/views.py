@@ -80,11 +80,21 @@ class Stopped(BaseModel):
     """By whom, and why."""
 
 
+class Withdrawn(BaseModel):
+    """That the vendor withdrew the version."""
+
+    revision: int
+    reason: str
+    installed_on: tuple[str, ...] = ()
+    """The first of the targets that have it."""
+    installed_total: int = 0
+
+
 class UpdateView(Document, collection="updates", id_of="update"):
     """One update as planning sees it, with when its round was documented and reviewed.
 
-    ``sequence`` guards what planning says, ``assessment.revision`` and ``plan.revision`` guard theirs, and
-    a report counts only for the newest round.
+    ``sequence`` guards what planning says, the revisions of ``assessment``, ``plan`` and ``withdrawn`` guard
+    theirs, and a report counts only for the newest round.
     """
 
     component: str = ""
@@ -106,6 +116,7 @@ class UpdateView(Document, collection="updates", id_of="update"):
     plan: PlanSummary | None = None
     stopped: Stopped | None = None
     """Of the newest round that was."""
+    withdrawn: Withdrawn | None = None
     documented_round: int = 0
     reports: tuple[Report, ...] = ()
     reviewed_round: int = 0

@@ -27,6 +27,7 @@ from patchline_schemas.policies import PolicyProposed
 from patchline_schemas.updates import (
     Held,
     Report,
+    RetractionAssessed,
     UpdateDocumented,
     UpdateRejected,
     UpdateReviewed,
@@ -359,6 +360,17 @@ async def test_an_explanation_of_what_a_person_rejected_says_who_and_why(
     await gateway.publish(progressed(1, "rejected", round=rejected.round), rejected)
     explained = await gateway.get(f"/v1/updates/{UPDATE}/explain")
     assert f"Rejected by {rejected.rejected_by}: {rejected.reason}" in explained["sentences"]
+
+
+async def test_an_explanation_of_a_withdrawn_version_says_where_it_is_installed(
+    gateway: Any, progressed: Any
+) -> None:
+    withdrawn = examples()[RetractionAssessed].usual.model_copy(update={"update_id": UPDATE})
+    await gateway.publish(progressed(1, "completed"), withdrawn)
+    explained = await gateway.get(f"/v1/updates/{UPDATE}/explain")
+    (sentence,) = (each for each in explained["sentences"] if "withdrew" in each)
+    assert withdrawn.reason in sentence
+    assert withdrawn.installed_on[0] in sentence
 
 
 async def test_what_a_review_proposes_is_listed_shown_and_named_by_the_explanation(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from patchline_gateway.explanation import explain
-from patchline_gateway.views import AssessmentSummary, NoticeView, Stopped, UpdateView
+from patchline_gateway.views import AssessmentSummary, NoticeView, Stopped, UpdateView, Withdrawn
 from patchline_schemas.examples.shared import JINJA, UPDATE, WAVE, at
 from patchline_schemas.updates import Held, WaveProgress
 
@@ -62,20 +62,38 @@ def test_unknown_targets_are_listed_while_the_update_goes_on(state: str, listed:
     ("by", "superseded_by", "next_command"),
     [
         ("ada", None, f'patchline update retry {UPDATE} --as NAME --reason "TEXT"'),
-        ("feed", None, None),
         ("jinja2-3.1.7-a74403", "jinja2-3.1.7-a74403", "patchline explain jinja2-3.1.7-a74403"),
     ],
-    ids=["a person", "the vendor", "a newer update"],
+    ids=["a person", "a newer update"],
 )
 def test_what_was_cancelled_says_by_whom_and_why_and_what_can_be_done(
-    by: str, superseded_by: str | None, next_command: str | None
+    by: str, superseded_by: str | None, next_command: str
 ) -> None:
     stopped = Stopped(round=1, by=by, sentence=f"Cancelled by {by}: not now")
     view = update(state="cancelled", stopped=stopped, superseded_by=superseded_by)
     assert f"Cancelled by {by}: not now" in text_of(view)
-    assert explain(view, [], [], at(1)).next == ([next_command] if next_command else [])
+    assert explain(view, [], [], at(1)).next == [next_command]
 
 
 def test_why_an_earlier_round_was_cancelled_is_not_said_of_a_later_one() -> None:
     stopped = Stopped(round=1, by="ada", sentence="Cancelled by ada: not now")
     assert "not now" not in text_of(update(state="cancelled", round=2, stopped=stopped))
+
+
+@pytest.mark.parametrize(
+    ("installed_on", "said"),
+    [
+        ((), "It is installed on 0 targets."),
+        (("crm", "wiki"), "It is installed on 2 targets: crm, wiki."),
+        (("a", "b", "c", "d"), "It is installed on 4 targets: a, b, c and 1 more."),
+    ],
+)
+def test_a_withdrawn_version_says_where_it_is_and_is_not_offered_for_another_try(
+    installed_on: tuple[str, ...], said: str
+) -> None:
+    withdrawn = Withdrawn(
+        revision=1, reason="breaks", installed_on=installed_on, installed_total=len(installed_on)
+    )
+    view = update(state="cancelled", withdrawn=withdrawn)
+    assert f"Its vendor withdrew the version (breaks). {said}" in text_of(view)
+    assert explain(view, [], [], at(1)).next == [f"patchline report {UPDATE}"]
