@@ -217,7 +217,7 @@ class Run:
         """Return when every group has handled everything for some seconds, and nothing new came."""
         quiet_since = time.monotonic()
         open_ends: dict[str, int] = {}
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 180 + len(self.scenario.expected) / 5
         while time.monotonic() - quiet_since < QUIET_SECONDS:
             if time.monotonic() > deadline:
                 raise AssertionError(f"it does not get quiet: {open_ends}\n{self._tails()}")
@@ -275,7 +275,7 @@ class Run:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=1800,
         )
 
     def _stuck(self, replicas: Replicas, mischief: Mischief, watch: Watch) -> str:

@@ -58,7 +58,7 @@ class Watch:
 
     def everything(self) -> list[ConsumerRecord]:
         """All records of all topics, by the broker's time."""
-        return self._call(self._everything(), seconds=300)
+        return self._call(self._everything(), seconds=1800)
 
     def poison(self, topic: str, key: str) -> str:
         """Put an unreadable record on a topic; its ``topic/partition/offset``."""
