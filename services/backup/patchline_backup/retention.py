@@ -11,6 +11,9 @@ from patchline_kit.documents import Document, Message
 from patchline_schemas.waves import Backup
 
 LOOK_AGAIN = timedelta(days=1)
+"""How often a backup is looked at; a rule that was changed meanwhile counts from then on."""
+SOONEST = timedelta(minutes=1)
+"""With a rule that keeps backups for less than a day it is oftener, but not more often than this."""
 
 
 class KeepBackup(Message):
@@ -43,8 +46,13 @@ def round_id(update_id: str, number: int) -> str:
     return f"{update_id}.r{number}"
 
 
+def next_look(ctx: Context) -> datetime:
+    """When a backup that stays is looked at again."""
+    return ctx.now + min(max(ctx.setting(Settings).backup_keep_for, SOONEST), LOOK_AGAIN)
+
+
 async def watch_over(kept: KeptBackup, ctx: Context) -> None:
-    """Delete the backup if the retention rule lets it go, else look again in a day.
+    """Delete the backup if the retention rule lets it go, else look again.
 
     While its round runs, a backup is in use: any of its waves may still go back.
     """
@@ -59,7 +67,7 @@ async def watch_over(kept: KeptBackup, ctx: Context) -> None:
         in_use=() if ended is not None else (kept.id,),
     )
     if kept.id not in {each.address for each in gone}:
-        kept.wake_at = ctx.now + LOOK_AGAIN
+        kept.wake_at = next_look(ctx)
         return
     await ctx.resource(Archives).delete(kept.id)
     ctx.delete(kept)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from patchline_backup import events
 from patchline_backup.prove import SCRATCH, back_up
-from patchline_backup.retention import EndedRound, KeepBackup, KeptBackup, round_id, watch_over
+from patchline_backup.retention import EndedRound, KeepBackup, KeptBackup, next_look, round_id, watch_over
 from patchline_backup.settings import Settings
 from patchline_fleet.archives import Archives, FolderArchives
 from patchline_fleet.driver import Driver
@@ -60,7 +60,7 @@ async def keep(message: KeepBackup, ctx: Context) -> None:
             backup=message.backup,
             round_id=message.round_id,
             taken_at=ctx.now,
-            wake_at=ctx.now + ctx.setting(Settings).backup_keep_for,
+            wake_at=next_look(ctx),
         )
     )
 

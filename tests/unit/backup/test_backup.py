@@ -171,6 +171,20 @@ async def test_a_targets_newest_backups_are_kept_however_old_they_are(tmp_path):
         assert kept(tmp_path) == ["wiki"]
 
 
+async def test_a_shorter_time_counts_for_backups_that_are_there_already(tmp_path):
+    driver = FakeDriver("wiki")
+    async with harness(driver, tmp_path, backup_keep_for=30 * DAY, backup_keep_last=0) as h:
+        await register(h, "wiki")
+        await h.publish(due("wiki"))
+        await h.publish(completed())
+        await h.settle()
+    async with harness(driver, tmp_path, backup_keep_for=2 * DAY, backup_keep_last=0) as h:
+        await h.advance(DAY)
+        assert kept(tmp_path) == ["wiki"]
+        await h.advance(2 * DAY)
+        assert kept(tmp_path) == []
+
+
 async def test_the_same_wave_is_backed_up_once(tmp_path):
     driver = FakeDriver("wiki")
     async with harness(driver, tmp_path) as h:
