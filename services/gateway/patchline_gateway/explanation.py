@@ -202,7 +202,7 @@ def _waves(view: UpdateView, waves: Sequence[WaveView]) -> list[str]:
     sentences = []
     of_round = {wave.id: wave for wave in waves if wave.round == view.round}
     for wave in wave_lines(view, list(of_round.values())):
-        start = f", starts {at(wave.starts_at)}" if wave.state == "planned" and wave.starts_at else ""
+        start = _start(wave.starts_at, view.due_at) if wave.state == "planned" else ""
         sentences.append(
             f"Wave {wave.id.rpartition('.w')[2]} ({wave.group}, {count(wave.targets_total, 'target')}) "
             f"is {wave.state}{start}."
@@ -214,6 +214,13 @@ def _waves(view: UpdateView, waves: Sequence[WaveView]) -> list[str]:
         ][:5]
         sentences += _unchecked(of_round[wave.id])
     return sentences
+
+
+def _start(starts_at: datetime | None, due_at: datetime | None) -> str:
+    if starts_at is None:
+        return ""
+    late = f", which is after the due date of {at(due_at)}" if due_at and starts_at > due_at else ""
+    return f", starts {at(starts_at)}{late}"
 
 
 def _unchecked(wave: WaveView) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from patchline_gateway.explanation import explain
-from patchline_gateway.views import AssessmentSummary, NoticeView, Stopped, UpdateView, Withdrawn
+from patchline_gateway.views import AssessmentSummary, NoticeView, Stopped, UpdateView, WaveView, Withdrawn
 from patchline_schemas.examples.shared import JINJA, UPDATE, WAVE, at
 from patchline_schemas.updates import Held, WaveProgress
 
@@ -97,3 +97,12 @@ def test_a_withdrawn_version_says_where_it_is_and_is_not_offered_for_another_try
     view = update(state="cancelled", withdrawn=withdrawn)
     assert f"Its vendor withdrew the version (breaks). {said}" in text_of(view)
     assert explain(view, [], [], at(1)).next == [f"patchline report {UPDATE}"]
+
+
+@pytest.mark.parametrize(("due", "late"), [(29, True), (31, False), (None, False)])
+def test_a_wave_that_is_planned_after_the_due_date_is_said(due: int | None, late: bool) -> None:
+    view = update(state="scheduled", due_at=None if due is None else at(due))
+    wave = WaveView(id=WAVE, update_id=UPDATE, round=1, number=1, group="strict", starts_at=at(30))
+    said = "\n".join(explain(view, [wave], [], at(1)).sentences)
+    assert "starts 2026-" in said
+    assert ("which is after the due date" in said) is late
