@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+CONTENT = "content"
+"""What of the folder the work sees."""
 LOCK = ".lock"
 """Held by ``flock`` while the folder is in use, so that a sweep knows who lives; the kernel frees it."""
 
@@ -23,7 +26,7 @@ async def scratch(work: Path, purpose: str) -> AsyncIterator[Path]:
     """
     folder, lock = await asyncio.to_thread(_make, work, purpose)
     try:
-        content = folder / "content"
+        content = folder / CONTENT
         content.mkdir()
         yield content
     finally:
@@ -43,7 +46,7 @@ def _make(work: Path, purpose: str) -> tuple[Path, int]:
             lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             continue  # a sweep of another process came between
-        if _locked(lock) and folder.is_dir():
+        if _locked(folder, lock):
             return folder, lock
         os.close(lock)
 
@@ -63,7 +66,7 @@ def _sweep(work: Path, purpose: str) -> int:
         except (FileNotFoundError, NotADirectoryError):
             continue
         try:
-            if _locked(lock):
+            if _locked(folder, lock):
                 _rmtree(folder)
                 removed += 1
         finally:
@@ -71,18 +74,37 @@ def _sweep(work: Path, purpose: str) -> int:
     return removed
 
 
-def _locked(lock: int) -> bool:
+def _locked(folder: Path, lock: int) -> bool:
+    """Whether the folder is this process's now: nobody else holds the lock, and it is still the folder's."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        return os.path.samestat(os.fstat(lock), (folder / LOCK).stat())
+    except (BlockingIOError, FileNotFoundError):
         return False
-    return True
 
 
 def _rmtree(folder: Path) -> None:
-    """Remove a tree whose folders a copy may have left without write permission."""
-    for path, subfolders, _files in os.walk(folder):
+    """Remove a folder, its lock last: until then nobody else touches it.
+
+    From then on another process may find it unlocked, and puts a lock of its own there: one that makes the
+    folder then has it, one that sweeps removes it.
+    """
+    content = folder / CONTENT
+    if content.is_dir():
+        _allow_removal(content)
+        shutil.rmtree(content)
+    with suppress(FileNotFoundError):
+        (folder / LOCK).unlink()
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+            raise
+
+
+def _allow_removal(tree: Path) -> None:
+    """Give write permission back to folders that a copy has left without it."""
+    for path, subfolders, _files in os.walk(tree):
         for subfolder in (Path(path, name) for name in subfolders):
             if not subfolder.is_symlink():
                 subfolder.chmod(0o700)
-    shutil.rmtree(folder)

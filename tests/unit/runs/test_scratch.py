@@ -49,3 +49,17 @@ async def test_a_sweep_never_follows_a_link_out_of_the_folder(tmp_path):
 
 async def test_there_is_nothing_to_sweep_where_nothing_ever_was(tmp_path):
     assert await sweep(tmp_path / "work", "test") == 0
+
+
+async def test_a_sweep_never_meets_with_a_folder_that_is_just_made_or_removed(tmp_path):
+    async def work():
+        for _ in range(200):
+            async with scratch(tmp_path, "test") as folder:
+                (folder / "a").write_text("a")
+                assert (folder / "a").read_text() == "a"
+
+    working = asyncio.gather(work(), work())
+    while not working.done():
+        await asyncio.gather(sweep(tmp_path, "test"), sweep(tmp_path, "test"))
+    await working
+    assert list(tmp_path.iterdir()) == []
