@@ -11,6 +11,8 @@ from patchline_assessment.update import KnownUpdate
 from patchline_assessment.verdicts import judge
 from patchline_kit.context import Context
 
+FEW_COMPONENTS = 10
+"""Up to so many are looked up one by one without asking how many updates there are."""
 FEW_UPDATES = 200
 """Up to so many updates it is quicker to look through all than to look up every component of a target."""
 
@@ -41,7 +43,7 @@ def _differs(update: KnownUpdate, before: Versions, after: Versions) -> bool:
 
 async def _updates_of(components: Iterable[str], ctx: Context) -> AsyncIterator[KnownUpdate]:
     wanted = set(components)
-    if len(wanted) > 1 and await ctx.count(KnownUpdate) <= FEW_UPDATES:
+    if len(wanted) > FEW_COMPONENTS and await ctx.count(KnownUpdate) <= FEW_UPDATES:
         for update in await ctx.find(KnownUpdate, limit=FEW_UPDATES + 1):
             if update.component in wanted:
                 yield update

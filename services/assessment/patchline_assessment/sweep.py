@@ -43,7 +43,7 @@ async def call(settled_too: bool, ctx: Context) -> None:
 
     Called after the change is stored: a sweep that begins from now on sees it.
     """
-    if not await ctx.count(KnownUpdate, None if settled_too else UNSETTLED):
+    if not await ctx.find(KnownUpdate, None if settled_too else UNSETTLED, limit=1):
         return
     waiting = await ctx.read(Sweep, SWEEP)
     if waiting is None or not waiting.news or (settled_too and not waiting.settled_too):
