@@ -3,6 +3,7 @@ import de.bwaldvogel.mongo.MongoDatabase;
 import de.bwaldvogel.mongo.MongoVersion;
 import de.bwaldvogel.mongo.backend.CollectionOptions;
 import de.bwaldvogel.mongo.backend.CursorRegistry;
+import de.bwaldvogel.mongo.backend.DefaultQueryMatcher;
 import de.bwaldvogel.mongo.backend.Index;
 import de.bwaldvogel.mongo.backend.IndexKey;
 import de.bwaldvogel.mongo.backend.Missing;
@@ -13,7 +14,6 @@ import de.bwaldvogel.mongo.backend.h2.H2Backend;
 import de.bwaldvogel.mongo.backend.h2.H2Collection;
 import de.bwaldvogel.mongo.backend.h2.H2Database;
 import de.bwaldvogel.mongo.bson.Document;
-import de.bwaldvogel.mongo.bson.MaxKey;
 import de.bwaldvogel.mongo.wire.message.MongoMessage;
 import java.io.File;
 import java.security.KeyStore;
@@ -138,6 +138,7 @@ class MongoServer {
     /** Finds documents by their id whatever else is asked of them, and by the index that narrows most. */
     static class IndexedCollection extends H2Collection {
         private final List<TreeIndex> trees = new ArrayList<>();
+        private final DefaultQueryMatcher matcher = new DefaultQueryMatcher();
 
         IndexedCollection(
                 MongoDatabase database,
@@ -168,16 +169,30 @@ class MongoServer {
                 Document query, Document order, int skip, int limit, int batch, Document fields) {
             Iterable<Object> positions = byId(query.get("_id"));
             if (positions == null) {
-                positions = trees.stream()
-                        .filter(tree -> tree.narrows(query) > 0)
-                        .max(Comparator.comparingInt(tree -> tree.narrows(query)))
-                        .map(tree -> tree.getPositions(query))
+                var tree = trees.stream()
+                        .filter(each -> each.narrows(query) > 0)
+                        .max(Comparator.comparingInt(each -> each.narrows(query)))
                         .orElse(null);
-            }
-            if (positions == null) {
-                return super.queryDocuments(query, order, skip, limit, batch, fields);
+                if (tree == null) {
+                    return super.queryDocuments(query, order, skip, limit, batch, fields);
+                }
+                positions = tree.getPositions(query);
+                if (limit > 0 && tree.sortsAs(query, order)) {
+                    positions = firstThatFit(query, positions, skip + limit);
+                }
             }
             return matchDocuments(query, positions, order, skip, limit, batch, fields);
+        }
+
+        /** So that what comes behind the limit is neither read nor sorted. */
+        private List<Object> firstThatFit(Document query, Iterable<Object> positions, int most) {
+            var found = new ArrayList<Object>();
+            for (Object position : positions) {
+                if (matcher.matches(getDocument(position), query) && found.add(position) && found.size() == most) {
+                    break;
+                }
+            }
+            return found;
         }
 
         private List<Object> byId(Object wanted) {
@@ -193,10 +208,36 @@ class MongoServer {
     /** A sorted index in memory, made anew at each start. */
     static class TreeIndex extends Index<Object> {
         private static final ValueComparator VALUES = ValueComparator.ascWithoutListHandling();
-        private final TreeMap<List<Object>, Set<Object>> entries = new TreeMap<>(TreeIndex::compare);
+
+        /** Comes after every value, whichever way a key is sorted. */
+        private static final Object END = new Object();
+
+        private final TreeMap<List<Object>, Set<Object>> entries = new TreeMap<>(this::compare);
+        private final List<Boolean> ascending;
 
         TreeIndex(String name, List<IndexKey> keys) {
             super(name, keys, true);
+            ascending = keys.stream().map(IndexKey::isAscending).toList();
+        }
+
+        /** Whether positions come in the order wanted: that of the keys behind those for which the query has a value. */
+        boolean sortsAs(Document query, Document order) {
+            if (order == null || order.isEmpty()) {
+                return false;
+            }
+            int place = 0;
+            while (place < keys().size() && isValue(query, keys().get(place))) {
+                place++;
+            }
+            for (var wanted : order.entrySet()) {
+                if (place == keys().size()
+                        || !keys().get(place).equals(wanted.getKey())
+                        || ascending.get(place) != ((Number) wanted.getValue()).intValue() > 0) {
+                    return false;
+                }
+                place++;
+            }
+            return true;
         }
 
         /** How much of the query this index answers: its leading keys that are given, and a range after them. */
@@ -231,22 +272,23 @@ class MongoServer {
         private void collect(Document query, Set<Object> found) {
             var low = new ArrayList<Object>();
             var high = new ArrayList<Object>();
-            for (String key : keys()) {
+            for (int place = 0; place < keys().size(); place++) {
+                String key = keys().get(place);
                 if (isValue(query, key)) {
                     low.add(query.get(key));
                     high.add(query.get(key));
                     continue;
                 }
-                if (query.get(key) instanceof Document range) {
+                if (ascending.get(place) && query.get(key) instanceof Document range) {
                     if (!bound(range, "$gt", "$gte", low) && wantsValue(range)) {
                         low.add(null); // behind all that have none, as a partial index leaves them out
-                        low.add(MaxKey.getInstance());
+                        low.add(END);
                     }
                     bound(range, "$lt", "$lte", high);
                 }
                 break;
             }
-            high.add(MaxKey.getInstance());
+            high.add(END);
             entries.subMap(low, true, high, true).values().forEach(found::addAll);
         }
 
@@ -266,11 +308,19 @@ class MongoServer {
         }
 
         /** Value by value; a list that the other begins with comes first, so it bounds all that follow from it. */
-        private static int compare(List<Object> one, List<Object> other) {
+        private int compare(List<Object> one, List<Object> other) {
             for (int place = 0; place < Math.min(one.size(), other.size()); place++) {
-                int order = VALUES.compare(one.get(place), other.get(place));
+                Object left = one.get(place);
+                Object right = other.get(place);
+                if (left == END || right == END) {
+                    if (left != right) {
+                        return left == END ? 1 : -1;
+                    }
+                    continue;
+                }
+                int order = VALUES.compare(left, right);
                 if (order != 0) {
-                    return order;
+                    return ascending.get(place) ? order : -order;
                 }
             }
             return Integer.compare(one.size(), other.size());
