@@ -108,7 +108,7 @@ def _withdrawn(view: UpdateView) -> list[str]:
     withdrawn = view.withdrawn
     if withdrawn is None:
         return []
-    where = f"{count(withdrawn.installed_total, 'target')}"
+    where = count(withdrawn.installed_total, "target")
     if withdrawn.installed_total:
         where += f": {names(withdrawn.installed_on, withdrawn.installed_total)}"
     return [f"Its vendor withdrew the version ({withdrawn.reason}). It is installed on {where}."]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,8 @@ from chaos.evidence import Expected, Outcome, PulsedWindow
 BEFORE, AFTER = "1.0.0", "1.1.0"
 TARGETS_EACH = 10
 SHARING = 5
-"""So many updates meet on a target."""
+"""At least so many updates meet on a target; more in a long run, whose fleet does not grow on."""
+MOST_POOLS = 60
 WINDOW = PulsedWindow(40)
 LATENCY = "PT0.03S"
 """Of each call to a target: long enough that kills hit some of them."""
@@ -36,14 +38,18 @@ class Scenario:
 
     @classmethod
     def of(cls, updates: int) -> Scenario:
-        """A scenario of ``updates``: most go through, every 12th breaks in testing, every 17th live."""
+        """A scenario of ``updates``: most go through, every 12th breaks in testing, every 17th live.
+
+        Those that break live have targets of their own: the checks of another update that is watched there
+        would fail with them.
+        """
         expected: list[Expected] = []
         packages: dict[str, list[str]] = {}
-        shared = max(1, -(-updates // SHARING))
+        shared = min(MOST_POOLS, max(1, -(-updates // SHARING)))
         for number in range(updates):
             outcome = _outcome(number)
             component = f"pkg:generic/app-{number}"
-            pool = f"s{number % shared}" if outcome == "completed" else f"u{number}"
+            pool = f"u{number}" if outcome == "rolled-back" else f"s{number % shared}"
             targets = tuple(_target(pool, place) for place in range(TARGETS_EACH))
             for target in targets:
                 packages.setdefault(target, []).append(component)
@@ -59,18 +65,20 @@ class Scenario:
 
     def fleet(self) -> str:
         """The fleet file."""
-        faults = {
-            target: f", {'broken' if each.outcome == 'failed-in-test' else 'bad'}: '{each.component}@{AFTER}'"
-            for each in self.expected
-            if each.outcome != "completed"
-            for target in each.targets
-            if each.outcome == "failed-in-test" or group_of(target) == "late"
+        settings = {
+            target: {"latency": LATENCY, "packages": " ".join(f"{each}@{BEFORE}" for each in components)}
+            for target, components in self.packages.items()
         }
+        for each in self.expected:
+            for target in each.targets:
+                fault = _fault(each.outcome, group_of(target))
+                if fault:
+                    others = settings[target].get(fault, "")
+                    settings[target][fault] = f"{others} {each.component}@{AFTER}".strip()
         lines = [
             f"  - {{id: {target}, group: {group_of(target)}, driver: sim, path: sim, "
-            f"checks: [{{command: ['check']}}], settings: {{latency: {LATENCY}, "
-            f"packages: '{' '.join(f'{each}@{BEFORE}' for each in components)}'{faults.get(target, '')}}}}}\n"
-            for target, components in self.packages.items()
+            f"checks: [{{command: ['check']}}], settings: {json.dumps(found)}}}\n"
+            for target, found in settings.items()
         ]
         return FLEET + "".join(lines)
 
@@ -85,6 +93,13 @@ class Scenario:
 def group_of(target: str) -> str:
     """A target's group: the first half of each ten is early."""
     return "early" if int(target.rpartition("-")[2]) < TARGETS_EACH // 2 else "late"
+
+
+def _fault(outcome: Outcome, group: str) -> str | None:
+    """The setting of a target on which an update ends like that, if it needs one."""
+    if outcome == "failed-in-test":
+        return "broken"
+    return "bad" if outcome == "rolled-back" and group == "late" else None
 
 
 def _outcome(number: int) -> Outcome:
