@@ -8,7 +8,7 @@ from datetime import datetime
 from patchline_gateway.presentation import held_line, wave_lines
 from patchline_gateway.sentences import at, count, names
 from patchline_gateway.shapes import Explanation
-from patchline_gateway.views import NoticeView, ProposalView, Stopped, UpdateView, WaveView
+from patchline_gateway.views import NoticeView, ProposalView, UpdateView, WaveView
 from patchline_schemas.values import TERMINAL_STATES, UpdateState
 
 _STATES: Mapping[UpdateState, str] = {
@@ -100,8 +100,10 @@ def explain(
 
 def _state(view: UpdateView) -> str:
     """What the state means; of a round that was rejected or cancelled by whom and why, once that is known."""
-    stopped = _stopped(view)
-    return _STATES[view.state] if stopped is None else stopped.sentence
+    stopped = view.stopped
+    if stopped and view.state in ("rejected", "cancelled") and stopped.round == view.round:
+        return stopped.sentence
+    return _STATES[view.state]
 
 
 def _withdrawn(view: UpdateView) -> list[str]:
@@ -112,12 +114,6 @@ def _withdrawn(view: UpdateView) -> list[str]:
     if withdrawn.installed_total:
         where += f": {names(withdrawn.installed_on, withdrawn.installed_total)}"
     return [f"Its vendor withdrew the version ({withdrawn.reason}). It is installed on {where}."]
-
-
-def _stopped(view: UpdateView) -> Stopped | None:
-    stopped = view.stopped
-    ended = view.state in ("rejected", "cancelled")
-    return stopped if stopped and ended and stopped.round == view.round else None
 
 
 def _commands(view: UpdateView) -> Sequence[str]:

@@ -161,16 +161,7 @@ def _approval_in_words(group: Group) -> str:
 
 def proposal_view(news: TellProposal) -> ProposalView:
     """A proposal as it was made."""
-    made = news.proposed
-    return ProposalView(
-        id=news.to,
-        time=news.time,
-        update_id=made.update_id,
-        group=made.group,
-        reason=made.reason,
-        evidence=made.evidence,
-        patch=made.patch,
-    )
+    return ProposalView(id=news.to, time=news.time, **news.proposed.model_dump())
 
 
 def notice_told(view: NoticeView, news: TellNotice) -> None:

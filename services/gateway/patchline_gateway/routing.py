@@ -105,8 +105,8 @@ def _update_news(event: updates.UpdateEvent, envelope: Envelope) -> TellUpdate |
         case updates.UpdatePlanned():
             plan = PlanSummary(revision=event.revision, approval=event.approval, rollback=event.rollback)
             news = {"plan": plan}
-        case updates.UpdateRejected(rejected_by=who) | updates.UpdateCancelled(cancelled_by=who):
-            news = {"stopped": Stopped(round=event.round, by=who, sentence=summary_of(event))}
+        case updates.UpdateRejected() | updates.UpdateCancelled():
+            news = {"stopped": Stopped(round=event.round, sentence=summary_of(event))}
         case updates.RetractionAssessed():
             withdrawn = Withdrawn(
                 revision=event.revision,

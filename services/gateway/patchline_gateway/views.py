@@ -74,8 +74,6 @@ class Stopped(BaseModel):
     """That a round was rejected or cancelled."""
 
     round: int
-    by: str
-    """The person, or what stopped it."""
     sentence: str
     """By whom, and why."""
 

@@ -69,14 +69,14 @@ def test_unknown_targets_are_listed_while_the_update_goes_on(state: str, listed:
 def test_what_was_cancelled_says_by_whom_and_why_and_what_can_be_done(
     by: str, superseded_by: str | None, next_command: str
 ) -> None:
-    stopped = Stopped(round=1, by=by, sentence=f"Cancelled by {by}: not now")
+    stopped = Stopped(round=1, sentence=f"Cancelled by {by}: not now")
     view = update(state="cancelled", stopped=stopped, superseded_by=superseded_by)
     assert f"Cancelled by {by}: not now" in text_of(view)
     assert explain(view, [], [], at(1)).next == [next_command]
 
 
 def test_why_an_earlier_round_was_cancelled_is_not_said_of_a_later_one() -> None:
-    stopped = Stopped(round=1, by="ada", sentence="Cancelled by ada: not now")
+    stopped = Stopped(round=1, sentence="Cancelled by ada: not now")
     assert "not now" not in text_of(update(state="cancelled", round=2, stopped=stopped))
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, StringConstraints
 from patchline_gateway import presentation
 from patchline_gateway.api.bodies import JsonRoute
 from patchline_gateway.api.listing import After, Limit, page
-from patchline_gateway.api.refusals import Refusal
+from patchline_gateway.api.refusals import Refusal, unknown
 from patchline_gateway.letters import NotKept, NotOpen
 from patchline_gateway.messages import Decide
 from patchline_gateway.shapes import LetterDetail, LetterItem, Page
@@ -32,12 +32,7 @@ def routes(handle: ServiceHandle) -> APIRouter:
     async def known(letter_id: str) -> DeadLetterView:
         view = await handle.read(DeadLetterView, letter_id)
         if view is None:
-            raise Refusal(
-                HTTPStatus.NOT_FOUND,
-                "unknown-dead-letter",
-                f"There is no dead letter {letter_id!r}.",
-                "`patchline dead-letters list` lists those there are.",
-            )
+            raise unknown("dead letter", letter_id, "dead-letters list")
         return view
 
     @router.get("/dead-letters")

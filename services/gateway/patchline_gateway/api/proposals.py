@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from fastapi import APIRouter
 
 from patchline_gateway import presentation
 from patchline_gateway.api.listing import After, Limit, page
-from patchline_gateway.api.refusals import Refusal
+from patchline_gateway.api.refusals import unknown
 from patchline_gateway.shapes import Page, ProposalItem
 from patchline_gateway.views import ProposalView, of_group
 from patchline_kit.context import ServiceHandle
@@ -37,12 +35,7 @@ def routes(handle: ServiceHandle) -> APIRouter:
         """One proposal, with its patch."""
         view = await handle.read(ProposalView, proposal_id)
         if view is None:
-            raise Refusal(
-                HTTPStatus.NOT_FOUND,
-                "unknown-proposal",
-                f"There is no proposal {proposal_id!r}.",
-                "`patchline proposals list` lists those there are.",
-            )
+            raise unknown("proposal", proposal_id, "proposals list")
         return presentation.proposal_item(view)
 
     return router

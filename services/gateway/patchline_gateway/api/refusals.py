@@ -31,14 +31,19 @@ class Refusal(Exception):
         return JSONResponse(self.answer.model_dump(mode="json"), self.status, headers)
 
 
-def unknown_update(update_id: str) -> Refusal:
-    """No such update."""
+def unknown(what: str, id_: str, listed_by: str) -> Refusal:
+    """There is no such thing; ``listed_by`` is the command that lists those there are."""
     return Refusal(
         HTTPStatus.NOT_FOUND,
-        "unknown-update",
-        f"There is no update {update_id!r}.",
-        "`patchline updates` lists those there are.",
+        f"unknown-{what.replace(' ', '-')}",
+        f"There is no {what} {id_!r}.",
+        f"`patchline {listed_by}` lists those there are.",
     )
+
+
+def unknown_update(update_id: str) -> Refusal:
+    """No such update."""
+    return unknown("update", update_id, "updates")
 
 
 def bad_input(explanation: str, fix: str, problems: Sequence[Problem] = ()) -> Refusal:
