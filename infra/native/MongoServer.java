@@ -37,7 +37,7 @@ import org.h2.mvstore.MVStoreException;
  *
  * What the server as published lacks: it writes in the background, about a second late; it reports a wire
  * version that today's drivers refuse; its answers may show what a later request has changed; and it looks
- * through a whole collection for every query that names more than the key of a unique index.
+ * through a whole collection for every query that names more than the key of a unique index. Its file only grows.
  */
 class MongoServer {
     /** The one file of this process; databases open collections before their constructors can be told of it. */
@@ -82,6 +82,13 @@ class MongoServer {
 
     /** Answers a request only when all that it changed is in the file; one at a time, so never half of one. */
     static class DurableBackend extends H2Backend {
+        /** So small and so often that no request waits long for it. */
+        private static final int COMMITS_BETWEEN_COMPACTIONS = 256;
+        private static final int COMPACTED_AT_ONCE = 4 << 20;
+        private static final int LEAST_PERCENT_IN_USE = 50;
+
+        private int commits;
+
         DurableBackend(MVStore store) {
             super(store);
         }
@@ -107,6 +114,9 @@ class MongoServer {
         private void commitOrDie() {
             try {
                 getMvStore().commit();
+                if (++commits % COMMITS_BETWEEN_COMPACTIONS == 0) {
+                    getMvStore().compact(LEAST_PERCENT_IN_USE, COMPACTED_AT_ONCE);
+                }
             } catch (MVStoreException error) {
                 System.err.println("cannot write, so I end: " + error.getMessage());
                 Runtime.getRuntime().halt(1);
@@ -164,11 +174,23 @@ class MongoServer {
             trees.removeIf(tree -> tree.getName().equals(name));
         }
 
+        /** All at once, when the first is needed: each document is read from the file one time at each start. */
+        private void fillTrees() {
+            var unfilled = trees.stream().filter(tree -> !tree.filled).toList();
+            if (unfilled.isEmpty()) {
+                return;
+            }
+            unfilled.forEach(tree -> tree.filled = true);
+            streamAllDocumentsWithPosition()
+                    .forEach(each -> unfilled.forEach(tree -> tree.add(each.getDocument(), each.getPosition(), this)));
+        }
+
         @Override
         protected QueryResult queryDocuments(
                 Document query, Document order, int skip, int limit, int batch, Document fields) {
             Iterable<Object> positions = byId(query.get("_id"));
             if (positions == null) {
+                fillTrees();
                 var tree = trees.stream()
                         .filter(each -> each.narrows(query) > 0)
                         .max(Comparator.comparingInt(each -> each.narrows(query)))
@@ -205,7 +227,7 @@ class MongoServer {
         }
     }
 
-    /** A sorted index in memory, made anew at each start. */
+    /** A sorted index in memory, made anew at each start; until its collection fills it, it takes no note of changes. */
     static class TreeIndex extends Index<Object> {
         private static final ValueComparator VALUES = ValueComparator.ascWithoutListHandling();
 
@@ -214,6 +236,7 @@ class MongoServer {
 
         private final TreeMap<List<Object>, Set<Object>> entries = new TreeMap<>(this::compare);
         private final List<Boolean> ascending;
+        private boolean filled;
 
         TreeIndex(String name, List<IndexKey> keys) {
             super(name, keys, true);
@@ -346,7 +369,15 @@ class MongoServer {
         }
 
         @Override
+        public boolean isEmpty() {
+            return false; // else the server fills it, reading all documents twice
+        }
+
+        @Override
         public void add(Document document, Object position, MongoCollection<Object> collection) {
+            if (!filled) {
+                return;
+            }
             entriesOf(document).forEach(entry -> entries.computeIfAbsent(entry, any -> new LinkedHashSet<>()).add(position));
         }
 
@@ -361,7 +392,7 @@ class MongoServer {
 
         @Override
         public void updateInPlace(Document old, Document changed, Object position, MongoCollection<Object> collection) {
-            if (!Objects.equals(entriesOf(old), entriesOf(changed))) {
+            if (filled && !Objects.equals(entriesOf(old), entriesOf(changed))) {
                 remove(old);
                 add(changed, position, collection);
             }

@@ -1,13 +1,15 @@
-"""A database killed with ``kill -9`` while documents are written: what was acknowledged is there."""
+"""The MongoDB stand-in keeps what it acknowledged through ``kill -9``, and its file in proportion to that."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from chaos.servers import Server
+from motor.motor_asyncio import AsyncIOMotorClient
 from store_contract import event, save
 
 from patchline_kit.store.mongo import MongoAddress, MongoDatabase, MongoStore
@@ -90,3 +92,19 @@ async def test_kill_nine_loses_no_acknowledged_write_and_the_store_goes_on(serve
             assert await store.handled("things", id, f"{id}-{found.version - 1}")
     await writers.write(until=writers.total + 50)
     await database.close()
+
+
+@pytest.mark.timeout(120)
+async def test_documents_written_again_and_again_leave_no_file_of_many_times_their_size(
+    server: Server, tmp_path: Path
+) -> None:
+    documents, characters, writes = 2000, 4000, 6000
+    client: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(f"mongodb://{server.address}")
+    things = client["grown"]["things"]
+    chosen = random.Random(7)
+    for number in [*range(documents), *(chosen.randrange(documents) for _ in range(writes))]:
+        body = chosen.randbytes(characters // 2).hex()
+        await things.replace_one({"_id": number}, {"_id": number, "body": body}, upsert=True)
+    client.close()
+    [file] = (tmp_path / "native").rglob("mongo.mv")
+    assert file.stat().st_size < 6 * documents * characters
