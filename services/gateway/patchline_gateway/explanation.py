@@ -80,9 +80,9 @@ def explain(
         *_held(view, now),
         *_notices(view, notices),
         *_failure(view),
-        *_assessment(view),
+        *_assessment(view, now),
         *_plan(view),
-        *_waves(view, waves),
+        *_waves(view, waves, now),
         *_ending(view),
         *(f"A change for group {each.group} is proposed: {each.reason}" for each in proposals),
     ]
@@ -168,7 +168,7 @@ def _failure(view: UpdateView) -> list[str]:
     return said + newer
 
 
-def _assessment(view: UpdateView) -> list[str]:
+def _assessment(view: UpdateView, now: datetime) -> list[str]:
     found = view.assessment
     if found is None:
         return []
@@ -179,13 +179,20 @@ def _assessment(view: UpdateView) -> list[str]:
     if view.state not in TERMINAL_STATES:
         sentences += [f"Unknown: {reason}" for reason in found.unknown]
     if view.urgency:
-        due = f"it is due {at(view.due_at)}" if view.due_at else "it has no due date"
         why = f": {found.due_rule}" if found.affected_total else "."
-        sentences.append(f"Its urgency is {view.urgency} and {due}{why}")
+        sentences.append(f"Its urgency is {view.urgency} and it {_due(view, now)}{why}")
         facts = [f"{fact.name} {fact.value or 'unknown'} ({fact.origin})" for fact in found.inputs]
         if facts:
             sentences.append(f"That rests on: {'; '.join(facts)}.")
     return sentences
+
+
+def _due(view: UpdateView, now: datetime) -> str:
+    if view.due_at is None:
+        return "has no due date"
+    if view.due_at < now and view.state not in TERMINAL_STATES:
+        return f"was due {at(view.due_at)} and is overdue"
+    return f"is due {at(view.due_at)}"
 
 
 def _plan(view: UpdateView) -> list[str]:
@@ -194,11 +201,11 @@ def _plan(view: UpdateView) -> list[str]:
     return [f"Approval: {view.plan.approval}."]
 
 
-def _waves(view: UpdateView, waves: Sequence[WaveView]) -> list[str]:
+def _waves(view: UpdateView, waves: Sequence[WaveView], now: datetime) -> list[str]:
     sentences = []
     of_round = {wave.id: wave for wave in waves if wave.round == view.round}
     for wave in wave_lines(view, list(of_round.values())):
-        start = _start(wave.starts_at, view.due_at) if wave.state == "planned" else ""
+        start = _start(wave.starts_at, view.due_at, now) if wave.state == "planned" else ""
         sentences.append(
             f"Wave {wave.id.rpartition('.w')[2]} ({wave.group}, {count(wave.targets_total, 'target')}) "
             f"is {wave.state}{start}."
@@ -212,9 +219,11 @@ def _waves(view: UpdateView, waves: Sequence[WaveView]) -> list[str]:
     return sentences
 
 
-def _start(starts_at: datetime | None, due_at: datetime | None) -> str:
+def _start(starts_at: datetime | None, due_at: datetime | None, now: datetime) -> str:
     if starts_at is None:
         return ""
+    if starts_at <= now:
+        return f", could start since {at(starts_at)}"
     late = f", which is after the due date of {at(due_at)}" if due_at and starts_at > due_at else ""
     return f", starts {at(starts_at)}{late}"
 

@@ -106,3 +106,23 @@ def test_a_wave_that_is_planned_after_the_due_date_is_said(due: int | None, late
     said = "\n".join(explain(view, [wave], [], at(1)).sentences)
     assert "starts 2026-" in said
     assert ("which is after the due date" in said) is late
+
+
+@pytest.mark.parametrize(
+    ("state", "due", "said"),
+    [("awaiting-approval", 0, "was due"), ("awaiting-approval", 2, "is due"), ("completed", 0, "is due")],
+)
+def test_an_update_that_goes_on_beyond_its_due_date_is_overdue(state: str, due: int, said: str) -> None:
+    found = AssessmentSummary(revision=1, due_rule="14 days from publication", affected_total=1)
+    view = update(state=state, urgency="out-of-cycle", due_at=at(due), assessment=found)
+    text = text_of(view)
+    assert f"Its urgency is out-of-cycle and it {said} 2026-" in text
+    assert ("and is overdue: 14 days from publication" in text) is (said == "was due")
+
+
+@pytest.mark.parametrize(("starts", "said"), [(30, ", starts 2026-"), (0, ", could start since 2026-")])
+def test_a_wave_whose_time_has_come_but_that_is_held_does_not_start_in_the_past(
+    starts: int, said: str
+) -> None:
+    wave = WaveView(id=WAVE, update_id=UPDATE, round=1, number=1, group="strict", starts_at=at(starts))
+    assert said in "\n".join(explain(update(state="awaiting-approval"), [wave], [], at(1)).sentences)
