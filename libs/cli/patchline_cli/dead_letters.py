@@ -8,7 +8,7 @@ import typer
 
 from patchline_cli import exit_codes
 from patchline_cli.failures import Failure, wrong_use
-from patchline_cli.output import Column, count, state_style
+from patchline_cli.output import Column, state_style
 from patchline_cli.session import Session, command
 from patchline_cli.times import relative
 
@@ -72,8 +72,8 @@ def show(
         output.data(letter)
         return
     output.line(letter["id"], style="bold")
-    attempts = count(letter["attempts"], "attempt")
-    output.line(f"{letter['service']} gave it up after {attempts}: {letter['reason']}")
+    output.line(f"{letter['service']} gave it up: {letter['reason']}")
+    output.line(f"Attempts: {letter['attempts']}")
     output.line(f"Error:    {letter['error']}")
     output.line(f"Record:   {letter['topic']}, partition {letter['partition']}, offset {letter['offset']}")
     output.line(

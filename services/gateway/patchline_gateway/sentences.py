@@ -103,7 +103,7 @@ def _progressed(event: updates.UpdateProgressed) -> str:
     active = [wave for wave in event.waves if wave.round == event.round and wave.state not in _QUIET]
     doing = ", ".join(f"wave {wave.number} {wave.state}" for wave in active)
     held = f", held by {event.held.rule}" if event.held and event.held.rule != event.state else ""
-    error = f": {event.error}" if event.error else ""
+    error = f": {event.error.removesuffix('.')}" if event.error else ""
     return f"Now {event.state}{f' ({doing})' if doing else ''}{held}{error}."
 
 

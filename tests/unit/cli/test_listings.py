@@ -282,7 +282,9 @@ def test_what_is_counted_is_named_in_the_right_number(number: int, noun: str, wo
 def test_a_record_given_up_at_once_was_tried_once(patchline: Any, api: Any) -> None:
     more = {"error": "e", "partition": 0, "offset": 1, "headers": {}, "body": None}
     api.answer("/v1/dead-letters/d1", {**LETTER, **more})
-    assert "gave it up after 1 attempt: " in patchline("dead-letters", "show", "d1").out
+    shown = patchline("dead-letters", "show", "d1").out
+    assert "gave it up: " in shown
+    assert "Attempts: 1\n" in shown
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

@@ -20,13 +20,15 @@ def test_every_event_has_a_sentence_of_its_own(kind: type[Event]) -> None:
         assert "None" not in sentence
 
 
-def test_a_rule_that_is_called_like_the_state_is_not_said_twice() -> None:
+def test_where_an_update_is_now_is_said_without_saying_anything_twice() -> None:
     progress = examples()[UpdateProgressed].usual
     assert isinstance(progress, UpdateProgressed)
     paused = {"state": "paused", "waves": (), "held": Held(rule="paused", since=at(0), who="anybody")}
     assert summary_of(progress.model_copy(update=paused)) == "Now paused."
     halted = paused | {"state": "scheduled", "held": Held(rule="halted", since=at(0), who="anybody")}
     assert summary_of(progress.model_copy(update=halted)) == "Now scheduled, held by halted."
+    failed = paused | {"state": "failed", "held": None, "error": "2 of 2 environments failed."}
+    assert summary_of(progress.model_copy(update=failed)) == "Now failed: 2 of 2 environments failed."
 
 
 @pytest.mark.parametrize("kind", [AdvisoryPublished, UpdateRetracted])
