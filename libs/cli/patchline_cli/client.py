@@ -19,6 +19,8 @@ DEFAULT_PORT = 8470
 DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 SLACK = 15.0
 """Seconds beyond the server's own time limit that an answer may take."""
+_CONNECT = 5.0
+"""Seconds until somebody must have taken the call."""
 _EXIT_CODES = {
     HTTPStatus.UNAUTHORIZED: exit_codes.WRONG_USE,
     HTTPStatus.FORBIDDEN: exit_codes.POLICY,
@@ -39,15 +41,16 @@ def make_transport() -> httpx.BaseTransport | None:
 
 
 class Client:
-    """Calls to one Patchline."""
+    """Calls to one Patchline; an answer may take ``patience`` seconds beyond the server's own limit."""
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, token: str | None, *, patience: float = SLACK) -> None:
         self.url = _usable(url)
+        self._patience = patience
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(
             base_url=self.url,
             headers=headers,
-            timeout=httpx.Timeout(SLACK, connect=5.0),
+            timeout=self._timeout(),
             transport=make_transport(),
         )
 
@@ -102,7 +105,7 @@ class Client:
     def stream(self, path: str, params: Mapping[str, Any], last_event_id: str | None) -> Iterator[str]:
         """The lines of a stream that goes on until it is closed."""
         headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
-        timeout = httpx.Timeout(SLACK, connect=5.0, read=60.0)
+        timeout = httpx.Timeout(self._patience, connect=_CONNECT, read=60.0)
         try:
             with self._http.stream("GET", path, params=params, headers=headers, timeout=timeout) as response:
                 if response.is_error:
@@ -136,10 +139,13 @@ class Client:
                 params=given,
                 content=content,
                 headers=headers,
-                timeout=httpx.Timeout(wait + SLACK, connect=5.0),
+                timeout=self._timeout(wait),
             )
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
+
+    def _timeout(self, wait: float = 0.0) -> httpx.Timeout:
+        return httpx.Timeout(wait + self._patience, connect=min(_CONNECT, self._patience))
 
     def _unreachable(self, error: httpx.TransportError) -> Failure:
         why = (

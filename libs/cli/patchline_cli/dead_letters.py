@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from patchline_cli import exit_codes
+from patchline_cli.completions import ids_of
 from patchline_cli.failures import Failure, wrong_use
 from patchline_cli.output import Column, state_style
 from patchline_cli.session import Session, command
@@ -22,7 +23,12 @@ COLUMNS = (
 )
 STATES = ("open", "replaying", "replayed", "discarded", "all")
 LetterIds = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID]...", help="Their ids, as `dead-letters list` shows them.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[ID]...",
+        help="Their ids, as `dead-letters list` shows them.",
+        autocompletion=ids_of("/v1/dead-letters"),
+    ),
 ]
 AllOpen = Annotated[bool, typer.Option("--all", help="All open ones.")]
 Of = Annotated[
@@ -63,7 +69,13 @@ def list_letters(
 
 
 def show(
-    session: Session, letter_id: Annotated[str, typer.Argument(metavar="ID", help="The dead letter's id.")]
+    session: Session,
+    letter_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="The dead letter's id.", autocompletion=ids_of("/v1/dead-letters", state="all")
+        ),
+    ],
 ) -> None:
     """Show a dead letter: the reason, the record and where it lay."""
     letter = session.client.get(f"/v1/dead-letters/{letter_id}")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from patchline_cli.completions import ids_of
 from patchline_cli.output import Column
 from patchline_cli.session import Session, command
 from patchline_cli.times import relative
@@ -47,7 +48,11 @@ def list_proposals(
 
 
 def show(
-    session: Session, proposal_id: Annotated[str, typer.Argument(metavar="ID", help="The proposal's id.")]
+    session: Session,
+    proposal_id: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="The proposal's id.", autocompletion=ids_of("/v1/proposals")),
+    ],
 ) -> None:
     """Show a proposal: the patch on standard output, fit for `patch -p0`, and the reason beside it."""
     proposal = session.client.get(f"/v1/proposals/{proposal_id}")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from patchline_cli.completions import ids_of
 from patchline_cli.output import Column
 from patchline_cli.session import Session, command
 from patchline_cli.times import relative
@@ -49,7 +50,11 @@ def targets(
 
 
 def inventory(
-    session: Session, target: Annotated[str, typer.Argument(metavar="TARGET", help="The target's id.")]
+    session: Session,
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TARGET", help="The target's id.", autocompletion=ids_of("/v1/targets")),
+    ],
 ) -> None:
     """List every package of a target, as the target itself said last."""
     answer = session.client.get(f"/v1/targets/{target}/inventory")

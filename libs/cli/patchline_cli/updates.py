@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from patchline_cli.completions import ids_of
 from patchline_cli.failures import wrong_use
 from patchline_cli.output import Column, Output, count, state_style
 from patchline_cli.session import Session, command
@@ -25,7 +26,10 @@ def _usable_id(text: str) -> str:
 UpdateId = Annotated[
     str,
     typer.Argument(
-        metavar="ID", help="The update's id, as `patchline updates` shows it.", callback=_usable_id
+        metavar="ID",
+        help="The update's id, as `patchline updates` shows it.",
+        callback=_usable_id,
+        autocompletion=ids_of("/v1/updates"),
     ),
 ]
 STATES = UpdateState.__args__  # type: ignore[attr-defined]
