@@ -98,7 +98,7 @@ class FolderArchives:
         self._root = root
 
     async def put(self, folder: Path, name: str) -> Archive:
-        """Write ``NAME.DIGEST.tar.zst``; the digest in the name keeps two writers of one name apart."""
+        """Write ``NAME.UNIQUE.tar.zst``: two writers never share a file, even if they write the same."""
         if not _NAME.fullmatch(name):
             raise ArchiveError(f"{name!r} is no name for an archive")
         return await _in_thread(lambda stop: self._put(folder, name, stop))
@@ -143,7 +143,7 @@ class FolderArchives:
                 sha256, size = pack(folder, file, stop=stop)
                 file.flush()
                 os.fsync(file.fileno())
-            final = self._root / f"{name}.{sha256[:16]}{SUFFIX}"
+            final = self._root / f"{name}.{temporary.name}{SUFFIX}"
             temporary.replace(final)
             sync_folder(parent)
         except OSError as error:

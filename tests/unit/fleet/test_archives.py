@@ -87,6 +87,15 @@ async def test_two_backups_under_one_name_do_not_touch_each_other(
     assert (tmp_path / "back" / "config" / "app.toml").read_text() == "a = 1\n"
 
 
+async def test_one_of_two_backups_with_the_same_content_is_deleted_and_the_other_stays(
+    archives: FolderArchives, folder: Path
+) -> None:
+    """As a worker does that stood still, and finds that its successor has made the backup meanwhile."""
+    first, second = [await archives.put(folder, "w/a") for _ in range(2)]
+    await archives.delete(first.address)
+    await archives.verify(second.address, second.sha256)
+
+
 async def test_archives_are_listed_and_deleted(archives: FolderArchives, folder: Path) -> None:
     assert await archives.list() == []
     archive = await archives.put(folder, "w/a")
