@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from patchline_kit.context import Context
+from patchline_planning.machine import UPDATE
 from patchline_planning.messages import DropWave, FreeTargets
 from patchline_planning.plan import Ending, Plan
 from patchline_planning.progress import identity
@@ -13,6 +14,7 @@ from patchline_schemas.updates import (
     UpdateNotApplicable,
     UpdateRejected,
 )
+from patchline_schemas.values import UpdateState
 
 _TRIGGERS = {"failed": "ended-in-failure", "rejected": "rejected", "cancelled": "cancelled"}
 
@@ -38,6 +40,7 @@ def drop_planned(plan: Plan, reason: str, ctx: Context) -> None:
 
 def finish(plan: Plan, ending: Ending, ctx: Context) -> None:
     """The round has ended without being complete."""
+    ending = fitting(ending, plan.state)
     trigger = _TRIGGERS[ending.outcome]
     if plan.state == "needs-person":
         _free_targets(plan, ctx)
@@ -72,6 +75,17 @@ def finish(plan: Plan, ending: Ending, ctx: Context) -> None:
                 superseded_by=ending.superseded_by,
             )
         )
+
+
+def fitting(ending: Ending, state: UpdateState) -> Ending:
+    """``ending`` as it is possible in ``state``.
+
+    A rejection that comes in the moment in which the first wave starts ends the rollout as a cancellation
+    does.
+    """
+    if ending.outcome == "rejected" and not UPDATE.allows(state, "rejected"):
+        return ending.model_copy(update={"outcome": "cancelled"})
+    return ending
 
 
 def complete(plan: Plan, ctx: Context) -> None:

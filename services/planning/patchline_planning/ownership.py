@@ -12,8 +12,14 @@ TOLD_OF_OWNER = 3
 """So many of a queue are told who owns the target now; those behind keep what they were told before."""
 
 
-def acquire(gate: TargetGate, message: AcquireTarget, ctx: Context) -> None:
-    """Grant the target or put the wave in its queue."""
+async def acquire(gate: TargetGate, message: AcquireTarget, ctx: Context) -> None:
+    """Grant the target or put the wave in its queue.
+
+    A wave that asks no more gets nothing: its release may have come here before its wish did, which is passed
+    on from gate to gate, and nobody would ever free the target again.
+    """
+    if await _asking(message.claim, ctx) is None:
+        return
     if gates.ask(gate, message.claim):
         _pass_on(message.claim, message.rest, ctx)
     elif gate.owner is not None:
@@ -25,8 +31,8 @@ async def release(gate: TargetGate, message: ReleaseTarget, ctx: Context) -> Non
     if not gates.leave(gate, message.wave_id, message.attempt):
         return
     while (claim := gates.next_in_queue(gate)) is not None:
-        wave = await ctx.read(Wave, claim.wave_id)
-        if wave is not None and wave.gates == "asking" and wave.attempt == claim.attempt:
+        wave = await _asking(claim, ctx)
+        if wave is not None:
             _pass_on(claim, tuple(id for id in wave.asked_for if id > gate.id), ctx)
             for waiting in gate.queue[:TOLD_OF_OWNER]:
                 _tell_owner(gate, waiting, claim, ctx)
@@ -39,6 +45,12 @@ def block(gate: TargetGate, message: BlockTarget, ctx: Context) -> None:
     if gates.block(gate, message.wave_id) and gate.owner is not None:
         for waiting in gate.queue[:TOLD_OF_OWNER]:
             _tell_owner(gate, waiting, gate.owner, ctx)
+
+
+async def _asking(claim: Claim, ctx: Context) -> Wave | None:
+    """The wave, if it is still asking for its targets with this claim."""
+    wave = await ctx.read(Wave, claim.wave_id)
+    return wave if wave is not None and wave.gates == "asking" and wave.attempt == claim.attempt else None
 
 
 def _pass_on(claim: Claim, rest: tuple[str, ...], ctx: Context) -> None:

@@ -180,7 +180,7 @@ async def target_taken(message: TargetTaken, ctx: Context) -> None:
 async def acquire(message: AcquireTarget, ctx: Context) -> None:
     """Grant the target, or put the wave in its queue."""
     gate = await ctx.load(TargetGate, message.to) or ctx.create(TargetGate(id=message.to))
-    ownership.acquire(gate, message, ctx)
+    await ownership.acquire(gate, message, ctx)
 
 
 @service.on(ReleaseTarget)

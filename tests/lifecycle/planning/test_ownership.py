@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from patchline_planning.gates import Claim
+from patchline_planning.messages import AcquireTarget
 from patchline_schemas.examples import examples
 
 
@@ -55,6 +57,19 @@ async def test_each_target_belongs_to_one_wave_at_a_time_and_all_updates_end(lif
 
 async def test_the_same_with_kills_at_any_moment(life: Any) -> None:
     await rolled_out_together(life, seed=11, kill=True)
+
+
+async def test_a_wish_that_a_release_has_overtaken_keeps_no_target(life: Any) -> None:
+    await life.group("intranet")
+    blocking = await life.roll_out("2.0.0", {"z": "intranet"}, component="pkg:pypi/first")
+    given_up = await life.roll_out("2.0.0", {"a": "intranet", "z": "intranet"}, component="pkg:pypi/second")
+    await life.ask("cancel", given_up)
+    claim = Claim(wave_id=f"{given_up}.r1.w1", update_id=given_up, attempt=1)
+    await life.harness.deliver(AcquireTarget(to="a", claim=claim, rest=("z",)))
+    await life.harness.settle()
+    await life.carry(life.planned(blocking).waves[0].id)
+    other = await life.roll_out("2.0.0", {"a": "intranet"}, component="pkg:pypi/third")
+    assert life.planned(other).waves[0].id in life.due_waves()
 
 
 async def test_planning_reads_the_examples_of_every_event_it_takes(life: Any) -> None:

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchline_planning import approvals, deadlines, gates, supersession, waves
+from patchline_planning import approvals, deadlines, endings, gates, supersession, waves
 from patchline_planning.approvals import Given, Refusal
 from patchline_planning.gates import Claim, TargetGate
 from patchline_planning.machine import ASKED, ENDED, PAUSABLE, UPDATE, WAVE, WAVE_ANSWERS, ImpossibleMove
+from patchline_planning.plan import Ending
 from patchline_planning.supersession import Candidate
 from patchline_schemas.fleet import Approval, Group, Policies
 from patchline_schemas.updates import AssessedTarget
-from patchline_schemas.values import TERMINAL_STATES
+from patchline_schemas.values import TERMINAL_STATES, UpdateState
 from patchline_schemas.waves import WaveTarget
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
@@ -30,6 +31,14 @@ def group(name: str, criticality: str = "low", **policies: Any) -> Group:
 def target(id_: str, group_name: str = "g", version: str | None = "1.0", **fields: Any) -> AssessedTarget:
     values = {"status": "affected", "reason": "old", "environment": f"env-{version}"} | fields
     return AssessedTarget(target_id=id_, group=group_name, installed_version=version, **values)
+
+
+@pytest.mark.parametrize("state", (*ASKED["reject"], "rolling-out"))
+def test_a_rejection_ends_also_the_rollout_that_begins_in_that_moment(state: UpdateState) -> None:
+    rejected = Ending(outcome="rejected", by="bea", reason="not now")
+    fitting = endings.fitting(rejected, state)
+    assert (fitting.by, fitting.reason) == ("bea", "not now")
+    assert UPDATE.after(state, fitting.outcome) in ("rejected", "cancelled")
 
 
 class TestWaves:
