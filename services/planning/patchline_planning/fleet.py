@@ -53,6 +53,11 @@ class KnownGroup(Document, collection="groups", shared=True):
         except UnusableWindow:
             return None
 
+    def open_slot(self, now: datetime) -> Slot | None:
+        """What is left of the window that is open at ``now``, whatever notice is owed; None when none is."""
+        slot = self.slot(now, notice_given_at=now, urgency="immediate")
+        return slot if slot is not None and slot.open_at(now) else None
+
     def trouble(self, after: datetime) -> str:
         """Why no window is in sight, in words."""
         try:

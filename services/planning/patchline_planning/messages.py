@@ -81,8 +81,6 @@ class BeginWave(Message):
 class StandDown(Message):
     """Do not start now; if it has started it goes on."""
 
-    reason: str
-
 
 class DropWave(Message):
     """Do not start at all; if it has started it goes on."""

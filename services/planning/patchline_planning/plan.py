@@ -138,7 +138,7 @@ class Plan(Document, collection="plans", id_of="update"):
         """A plan is found while it is live, by its component and by the groups it still waits for."""
         if self.state in ENDED or self.assessment is None:
             return frozenset()
-        groups = {f"group:{wave.group}" for wave in self.of_round() if wave.state == "planned"}
+        groups = {f"group:{wave.group}" for wave in self.of_round() if wave.state in ("planned", "due")}
         return frozenset({"live", f"component:{self.assessment.component}", *groups})
 
     @property

@@ -73,8 +73,11 @@ async def wave_moved(plan: Plan, moved: WaveMoved, ctx: Context) -> None:
     wave.waits_for, wave.soak_until = moved.waits_for, moved.soak_until
     wave.failed, wave.mending = moved.failed, moved.mending
     wave.needs_person, wave.error = moved.needs_person, moved.error
+    called_back = plan.look_again and plan.state == "scheduled"
     if wave.started() and plan.state == "scheduled":
         plan.move("wave-started")
+    if called_back and wave.state != "due":
+        await rounds.called_back(plan, ctx)
     if moved.left_over and not wave.followed_up and wave.state in ("verifying", "soaking", "verified"):
         await _follow_up(plan, wave, ctx)
     if wave.state == "rolling-back" and plan.state == "rolling-out":
@@ -116,9 +119,9 @@ async def _facts(plan: Plan, ctx: Context) -> Facts:
 async def _roll_out(plan: Plan, facts: Facts, ctx: Context) -> Facts:
     """Start the next wave if nothing holds it."""
     active, wave = plan.active_wave(), plan.next_wave()
+    if active is not None and active.state == "due":
+        await _stand_down_if_shut(plan, active, facts, ctx)
     if plan.pause or facts.halt:
-        if active is not None and active.state == "due":
-            ctx.send(StandDown(to=active.id, reason="a person paused before it started"))
         return facts
     if wave is None:
         if active is None:
@@ -143,6 +146,13 @@ async def _roll_out(plan: Plan, facts: Facts, ctx: Context) -> Facts:
         wave.state = "due"
         ctx.send(BeginWave(to=wave.id, ends_at=slot.ends_at))
     return facts
+
+
+async def _stand_down_if_shut(plan: Plan, due: PlannedWave, facts: Facts, ctx: Context) -> None:
+    """A wave that still asks for its targets does not start in a pause, nor without an open window."""
+    group = await ctx.read(KnownGroup, due.group)
+    if plan.pause or facts.halt or group is None or group.open_slot(ctx.now) is None:
+        ctx.send(StandDown(to=due.id))
 
 
 def _end_of_waves(plan: Plan, ctx: Context) -> None:

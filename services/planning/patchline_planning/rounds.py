@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from patchline_kit.context import Context
 from patchline_planning import approvals, endings, opening, schedule, waves
 from patchline_planning.evidence import assessed_targets, document_of, verified_targets
 from patchline_planning.machine import ENDED, NOT_STARTED, REOPENED_BY_ITSELF
-from patchline_planning.messages import ReplanWave
-from patchline_planning.plan import Ending, Incoming, Plan
+from patchline_planning.messages import ReplanWave, StandDown
+from patchline_planning.plan import Ending, Incoming, Plan, PlannedWave
 from patchline_planning.urgency import weigh
 from patchline_schemas.updates import AssessedTarget, UpdateAssessed
 from patchline_schemas.waves import WaveTarget
@@ -40,6 +42,8 @@ async def consider(plan: Plan, ctx: Context) -> None:
         await open_round(plan, ctx)
     elif plan.state in NOT_STARTED and plan.active_wave() is None:
         await revise(plan, ctx)
+    elif plan.state in NOT_STARTED:
+        await _call_back(plan, ctx)
     elif plan.state not in ENDED:
         plan.look_again = True
         await trim(plan, ctx)
@@ -94,29 +98,43 @@ async def revise(plan: Plan, ctx: Context) -> None:
         endings.nothing_left(plan, ctx)
 
 
+async def called_back(plan: Plan, ctx: Context) -> None:
+    """The wave that was called back for a newer assessment stands down, or it was late and has started."""
+    if plan.state in NOT_STARTED and plan.active_wave() is None:
+        plan.look_again = False
+        await revise(plan, ctx)
+    elif plan.state not in ENDED:
+        await trim(plan, ctx)
+        await place(plan, ctx)
+
+
+async def _call_back(plan: Plan, ctx: Context) -> None:
+    """Have the first wave, which asks for its targets, stand down if the assessment changes the plan."""
+    found = await _difference(plan, ctx)
+    active = plan.active_wave()
+    if found is not None and active is not None and found.difference.any():
+        plan.look_again = True
+        ctx.send(StandDown(to=active.id))
+
+
 async def trim(plan: Plan, ctx: Context) -> waves.Difference | None:
     """Take out of waves that have not started what needs the update no more; what else has changed.
 
+    A wave that asks for its targets already may start in this very moment: it says itself what became of it.
     None while a newer assessment is coming in.
     """
-    targets = await assessed_targets(plan, ctx)
-    if targets is None:
+    found = await _difference(plan, ctx)
+    if found is None:
         return None
-    planned = [wave for wave in plan.of_round() if wave.state == "planned" and wave.opened]
-    members: dict[str, tuple[WaveTarget, ...]] = {}
-    for wave in planned:
-        members[wave.id] = (await document_of(wave, ctx)).targets
-    done = await verified_targets(plan, targets, ctx)
-    known = [target for target in targets if target.target_id not in done]
-    difference = waves.compare([each for group in members.values() for each in group], known)
-    for wave in planned:
-        ids = {target.target_id for target in members[wave.id]}
+    difference = found.difference
+    for wave, ids in found.waiting:
         dropped = difference.dropped & ids
         fresh = tuple(target for id, target in difference.changed.items() if id in ids)
         if not dropped and not fresh:
             continue
-        wave.targets_total = len(ids - dropped)
-        wave.state = wave.state if wave.targets_total else "cancelled"
+        if wave.state == "planned":
+            wave.targets_total = len(ids - dropped)
+            wave.state = wave.state if wave.targets_total else "cancelled"
         ctx.send(
             ReplanWave(
                 to=wave.id,
@@ -128,6 +146,32 @@ async def trim(plan: Plan, ctx: Context) -> waves.Difference | None:
             )
         )
     return difference
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the newest assessment changes."""
+
+    waiting: Sequence[tuple[PlannedWave, frozenset[str]]]
+    """The waves that have not started, each with the ids of its targets."""
+    difference: waves.Difference
+
+
+async def _difference(plan: Plan, ctx: Context) -> _Found | None:
+    """None while a newer assessment is coming in."""
+    targets = await assessed_targets(plan, ctx)
+    if targets is None:
+        return None
+    waiting = []
+    by_group: defaultdict[str, list[WaveTarget]] = defaultdict(list)
+    for wave in plan.of_round():
+        if wave.opened and wave.state in ("planned", "due"):
+            document = await document_of(wave, ctx)
+            waiting.append((wave, frozenset(document.ids())))
+            by_group[wave.group] += document.targets
+    done = await verified_targets(plan, targets, ctx)
+    known = [target for target in targets if target.target_id not in done]
+    return _Found(waiting, waves.compare(by_group, known))
 
 
 async def open_waves(plan: Plan, ctx: Context) -> bool:

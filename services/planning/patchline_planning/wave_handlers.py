@@ -164,7 +164,7 @@ async def rollback_failed(event: WaveRollbackFailed, ctx: Context) -> None:
 @service.on(TargetsOwned)
 async def targets_owned(message: TargetsOwned, ctx: Context) -> None:
     """The wave owns every target that it asked for."""
-    wave_steps.owned(await ctx.require(Wave, message.to), message.attempt, ctx)
+    await wave_steps.owned(await ctx.require(Wave, message.to), message.attempt, ctx)
 
 
 @service.on(TargetTaken)

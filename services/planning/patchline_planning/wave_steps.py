@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from patchline_kit.context import Context
 from patchline_planning import deadlines
+from patchline_planning.fleet import KnownGroup
 from patchline_planning.messages import OpenWave, ReleaseTarget, ReplanWave
 from patchline_planning.wave import Wave
 from patchline_planning.wave_failures import (
@@ -53,8 +54,13 @@ def announce(wave: Wave, ctx: Context) -> None:
 
 
 def replan(wave: Wave, message: ReplanWave, ctx: Context) -> None:
-    """Take new times or fewer targets, as long as the wave has not started."""
-    if wave.state != "planned":
+    """Take new times or fewer targets, as long as the wave has not started.
+
+    One that asks for its targets stands down and asks anew, for those that are left.
+    """
+    if wave.state == "due":
+        stand_down(wave, ctx)
+    elif wave.state != "planned":
         return
     fresh = {target.target_id: target for target in message.refresh}
     wave.targets = tuple(
@@ -70,11 +76,17 @@ def replan(wave: Wave, message: ReplanWave, ctx: Context) -> None:
     announce(wave, ctx)
 
 
-def start(wave: Wave, ctx: Context) -> None:
-    """The wave owns its targets: say that it is due, unless its window has ended while it waited."""
-    if wave.ends_at is not None and ctx.now >= wave.ends_at:
+async def start(wave: Wave, ctx: Context) -> None:
+    """The wave owns its targets: say that it is due, unless no window is open for it any more.
+
+    It may have waited long: its window may have ended, or the fleet file may have got a freeze.
+    """
+    group = await ctx.read(KnownGroup, wave.order.group)
+    slot = group.open_slot(ctx.now) if group is not None else None
+    if slot is None:
         stand_down(wave, ctx)
         return
+    _ends_with(wave, slot.ends_at)
     wave.move("targets-owned")
     ctx.emit(WaveDue(order=wave.order, targets=wave.targets), part=wave.id)
     wave.begin_step(ctx.now, deadlines.step_limit(*wave.size()))
@@ -101,14 +113,13 @@ def drop(wave: Wave, reason: str, ctx: Context) -> None:
 def begin(wave: Wave, ends_at: datetime | None, ctx: Context) -> None:
     """It is the wave's turn: ask for its targets, but not past the end of its window."""
     wave.move("turn-came")
-    wave.ends_at = ends_at
-    wave.order = wave.order.model_copy(update={"window_ends_at": ends_at})
+    _ends_with(wave, ends_at)
     wave.wake_at = ends_at
     ask_for_targets(wave, wave.ids(), ctx)
     ctx.send(wave.moved())
 
 
-def owned(wave: Wave, attempt: int, ctx: Context) -> None:
+async def owned(wave: Wave, attempt: int, ctx: Context) -> None:
     """The chain of gates is through: start, or roll back. One that nobody waits for is undone."""
     if wave.gates != "asking" or wave.attempt != attempt:
         if wave.gates == "none" or wave.attempt > attempt:
@@ -117,7 +128,7 @@ def owned(wave: Wave, attempt: int, ctx: Context) -> None:
         return
     wave.gates, wave.waits_for = "owned", None
     if wave.state == "due":
-        start(wave, ctx)
+        await start(wave, ctx)
     else:
         request_rollback(wave, ctx)
         ctx.send(wave.moved())
@@ -178,6 +189,12 @@ def time_out(wave: Wave, ctx: Context) -> None:
         need_person(wave, error, ctx)
     else:
         fail(wave, error, wave.changed or wave.ids(), ctx)
+
+
+def _ends_with(wave: Wave, ends_at: datetime | None) -> None:
+    """Nothing of the wave is started after ``ends_at``."""
+    wave.ends_at = ends_at
+    wave.order = wave.order.model_copy(update={"window_ends_at": ends_at})
 
 
 _STEP_NAMES = {

@@ -150,23 +150,35 @@ class Difference:
     Another environment alone does not count: every update of any package makes one.
     """
 
+    def any(self) -> bool:
+        """Whether it changes anything."""
+        return bool(self.added or self.dropped or self.changed)
 
-def compare(planned: Sequence[WaveTarget], assessed: Iterable[AssessedTarget]) -> Difference:
-    """Hold the targets of waves that have not started against a new assessment.
 
-    A target that has become unknown keeps its place: unknown is not "no longer affected".
+def compare(planned: Mapping[str, Sequence[WaveTarget]], assessed: Iterable[AssessedTarget]) -> Difference:
+    """Hold the targets of waves that have not started, by their group, against a new assessment.
+
+    A target that has become unknown keeps its place: unknown is not "no longer affected". One that is in
+    another group now does not: it is dropped here, and added there if it needs the update.
     """
     assessed = list(assessed)
-    now = {target.target_id: wave_target(target) for target in needing(assessed)}
+    at = {target.target_id: target.group for target in assessed}
+    need = needing(assessed)
+    now = {target.target_id: wave_target(target) for target in need}
     unknown = {target.target_id for target in assessed if is_unknown(target)}
-    before = {target.target_id: target for target in planned}
-    changed = {
-        id: now[id]
-        for id, target in before.items()
-        if id in now and now[id].from_version != target.from_version
+    keeping = {
+        target.target_id: target
+        for group, targets in planned.items()
+        for target in targets
+        if at.get(target.target_id, group) == group
     }
+    all_planned = {target.target_id for targets in planned.values() for target in targets}
     return Difference(
-        added=tuple(target for target in needing(assessed) if target.target_id not in before),
-        dropped=frozenset(before.keys() - now.keys() - unknown),
-        changed=changed,
+        added=tuple(target for target in need if target.target_id not in keeping),
+        dropped=frozenset(all_planned - (keeping.keys() & (now.keys() | unknown))),
+        changed={
+            id: now[id]
+            for id, target in keeping.items()
+            if id in now and now[id].from_version != target.from_version
+        },
     )

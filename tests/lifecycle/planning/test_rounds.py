@@ -61,6 +61,67 @@ async def test_a_target_that_comes_from_another_version_is_tested_again_but_not_
     assert life.of_wave(WavePlanned, wave)[-1].targets[0].from_version == "3.1.4"
 
 
+async def test_a_target_that_moves_to_another_group_is_patched_as_that_group_wants(life: Any) -> None:
+    await life.group("intranet", window=SATURDAY)
+    await life.group("shop", criticality="high", window=SATURDAY, policies=BY_A_PERSON)
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet"})
+    assert life.state(id_) == "scheduled"
+    await life.assess("3.1.6", {"a": "intranet", "b": "shop"}, revision=2)
+    plan = life.planned(id_)
+    assert [(wave.group, wave.targets_total) for wave in plan.waves] == [("intranet", 1), ("shop", 1)]
+    await life.test_passes(id_)
+    assert life.state(id_) == "awaiting-approval"
+
+
+async def waiting_for_a_target(life: Any) -> tuple[str, str, str]:
+    """An update whose first wave waits for ``a``, that wave, and the wave that owns the target."""
+    await life.group("intranet")
+    owner = await life.roll_out("2.0.0", {"a": "intranet"}, component="pkg:pypi/other")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet"})
+    return id_, life.planned(id_).waves[0].id, life.planned(owner).waves[0].id
+
+
+async def test_a_wave_that_waits_for_its_targets_leaves_out_what_needs_it_no_more(life: Any) -> None:
+    id_, waiting, owning = await waiting_for_a_target(life)
+    await life.assess("3.1.6", {"a": "intranet"}, revision=2)
+    await life.carry(owning)
+    assert [target.target_id for target in life.due(waiting).targets] == ["a"]
+    await life.carry(waiting)
+    assert (life.state(id_), life.progress(id_).round) == ("completed", 1)
+
+
+async def test_a_wave_that_waits_for_its_targets_is_tested_from_the_version_they_have_by_then(
+    life: Any,
+) -> None:
+    id_, waiting, owning = await waiting_for_a_target(life)
+    await life.assess("3.1.6", {"a": "intranet", "b": "intranet"}, revision=2, from_version="3.1.5")
+    assert (life.state(id_), life.planned(id_).revision) == ("testing", 2)
+    await life.carry(owning)
+    assert waiting not in life.due_waves()
+    await life.test_passes(id_)
+    assert {target.from_version for target in life.due(waiting).targets} == {"3.1.5"}
+
+
+async def test_a_later_wave_that_waits_for_its_targets_follows_the_newest_assessment(life: Any) -> None:
+    await life.group("intranet")
+    await life.group("shop", criticality="high")
+    owner = await life.roll_out("2.0.0", {"b": "shop"}, component="pkg:pypi/other")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "shop", "c": "shop"})
+    first, second = (wave.id for wave in life.planned(id_).waves)
+    await life.carry(first)
+    assert life.waves(id_)[second] == "due"
+    await life.assess("3.1.6", {"b": "shop"}, revision=2, from_version="3.1.5")
+    await life.carry(life.planned(owner).waves[0].id)
+    assert [(each.target_id, each.from_version) for each in life.due(second).targets] == [("b", "3.1.5")]
+
+
+async def test_an_assessment_that_changes_nothing_leaves_a_waiting_wave_in_its_queue(life: Any) -> None:
+    id_, waiting, _ = await waiting_for_a_target(life)
+    await life.assess("3.1.6", {"a": "intranet", "b": "intranet"}, revision=2)
+    assert life.waves(id_) == {waiting: "due"}
+    assert (await life.wave(waiting)).attempt == 1
+
+
 async def test_an_update_that_nobody_needs_any_more_is_not_applicable(life: Any) -> None:
     await life.group("intranet", window=SATURDAY)
     id_ = await life.roll_out("3.1.6", {"a": "intranet"})

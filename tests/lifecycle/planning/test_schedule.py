@@ -10,6 +10,7 @@ from patchline_schemas.notices import NoticeFailed, NoticeSent
 from patchline_schemas.waves import WaveCancelled, WavePlanned
 
 SATURDAY = RecurringWindow(rrule="FREQ=WEEKLY;BYDAY=SA;BYHOUR=2", duration=timedelta(hours=2))
+START = datetime(2026, 1, 5, 12, tzinfo=UTC)
 FIRST = datetime(2026, 1, 10, 2, tzinfo=UTC)
 WEEK = timedelta(days=7)
 
@@ -68,6 +69,47 @@ async def test_a_wave_that_never_owns_its_targets_goes_to_the_next_window(life: 
     assert life.waves(id_) == {waiting: "planned"}
     assert life.progress(id_).held.until == FIRST + WEEK
     assert [event.starts_at for event in life.of_wave(WavePlanned, waiting)] == [FIRST, FIRST + WEEK]
+
+
+async def waiting_for_its_target(life: Any) -> tuple[str, str]:
+    """An update whose wave is due in the group ``shop`` and waits, and the wave that owns its target."""
+    await life.group("intranet")
+    await life.group("shop")
+    owner = await life.roll_out("2.0.0", {"a": "intranet"}, component="pkg:pypi/other")
+    id_ = await life.roll_out("3.1.6", {"a": "shop"})
+    assert life.held(id_) == "target-owned"
+    return id_, life.planned(owner).waves[0].id
+
+
+async def test_a_freeze_holds_a_wave_that_still_waits_for_its_targets(life: Any) -> None:
+    id_, owning = await waiting_for_its_target(life)
+    until = life.now + timedelta(days=1)
+    freeze = Freeze(starts_at=life.now, ends_at=until, reason="year end")
+    await life.group("shop", revision=2, freezes=[freeze])
+    held = life.progress(id_).held
+    assert (held.rule, held.until) == ("freeze", until)
+    await life.carry(owning)
+    assert life.due_waves() == [owning]
+    await life.harness.advance(until - life.now)
+    assert life.due_waves() == [owning, f"{id_}.r1.w1"]
+
+
+async def test_a_window_that_is_moved_holds_a_wave_that_still_waits_for_its_targets(life: Any) -> None:
+    id_, owning = await waiting_for_its_target(life)
+    await life.group("shop", revision=2, window=SATURDAY)
+    assert life.held(id_) == "window"
+    await life.carry(owning)
+    assert life.due_waves() == [owning]
+    await to_saturday(life)
+    assert life.due(f"{id_}.r1.w1").order.window_ends_at == FIRST + timedelta(hours=2)
+
+
+async def test_a_wave_starts_within_the_window_as_it_is_by_then(life: Any) -> None:
+    id_, owning = await waiting_for_its_target(life)
+    now_open = RecurringWindow(rrule="FREQ=DAILY;BYHOUR=11", duration=timedelta(hours=2))
+    await life.group("shop", revision=2, window=now_open)
+    await life.carry(owning)
+    assert life.due(f"{id_}.r1.w1").order.window_ends_at == START + timedelta(hours=1)
 
 
 async def test_a_window_that_ends_before_the_wave_before_is_verified_is_planned_again(life: Any) -> None:

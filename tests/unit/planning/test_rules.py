@@ -90,14 +90,14 @@ class TestWaves:
             target("c", version="1.1"),
             target("e"),
         ]
-        difference = waves.compare(planned, assessed)
+        difference = waves.compare({"g": planned}, assessed)
         assert difference.dropped == {"d"}
         assert list(difference.changed) == ["c"]
         assert [each.target_id for each in difference.added] == ["e"]
 
     def test_another_environment_alone_changes_nothing(self) -> None:
         planned = [WaveTarget(target_id="a", from_version="1.0", environment="before")]
-        assert waves.compare(planned, [target("a", environment="after")]).changed == {}
+        assert waves.compare({"g": planned}, [target("a", environment="after")]).changed == {}
 
 
 class TestApprovals:
