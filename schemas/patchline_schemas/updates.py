@@ -61,6 +61,8 @@ class AssessedTarget(Value):
     """The digest of ``fleet.inventory-reported``."""
     advisories: tuple[str, ...] = ()
     """Ids of the advisories that the target is exposed to."""
+    collected_at: UtcTime | None = None
+    """When the target was asked for what this rests on; null when it could not be asked."""
 
 
 class UpdateAssessed(UpdateEvent, topic="updates.assessed", urgent_lane=True):

@@ -19,6 +19,7 @@ def assessments() -> Iterable[Examples]:
         installed_version="3.1.2",
         environment=ENVIRONMENT,
         advisories=("CVE-2025-27516",),
+        collected_at=at(-30),
     )
     unknown = updates.AssessedTarget(
         target_id="sim-00001",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from patchline_assessment.inventory import (
     FAILURES_TO_UNKNOWN,
@@ -60,6 +60,7 @@ class Asker:
 async def ask(inventory: Inventory, asker: Asker, every: timedelta, ctx: Context) -> None:
     """Ask the inventory's target now, keep and tell what is new, and say when to ask again."""
     inventory.ecosystems = asker.ecosystems(inventory.target)
+    began = ctx.now
     try:
         answer = await asker.ask(inventory.target)
         _fits(answer)
@@ -69,7 +70,7 @@ async def ask(inventory: Inventory, asker: Asker, every: timedelta, ctx: Context
         _note_failure(inventory, str(error)[-REASON_LENGTH:] or type(error).__name__, ctx)
         inventory.wake_at = ctx.now + retry_after(inventory.failures, every)
     else:
-        _note_answer(inventory, answer, ctx)
+        _note_answer(inventory, answer, began, ctx)
         inventory.wake_at = next_ask(inventory.id, ctx.now, every)
 
 
@@ -81,7 +82,7 @@ def touched(event: WaveEvent) -> Iterator[str]:
                 yield result.target_id
 
 
-def _note_answer(inventory: Inventory, answer: Answer, ctx: Context) -> None:
+def _note_answer(inventory: Inventory, answer: Answer, asked_at: datetime, ctx: Context) -> None:
     packages = packages_of(answer)
     was_known, recovered = inventory.state == "known", inventory.failure is not None
     before = (inventory.packages, inventory.runtime, inventory.environment)
@@ -91,7 +92,7 @@ def _note_answer(inventory: Inventory, answer: Answer, ctx: Context) -> None:
         answer.runtime,
         answer.environment,
     )
-    inventory.collected_at = ctx.now
+    inventory.collected_at = asked_at
     inventory.state, inventory.failure, inventory.failures = "known", None, 0
     if was_known and not recovered and before == (packages, answer.runtime, answer.environment):
         return

@@ -60,6 +60,7 @@ class Assessor:
                 installed_version=verdict.installed_version,
                 environment=inventory.environment,
                 advisories=verdict.advisories,
+                collected_at=inventory.collected_at,
             )
 
     def add_unknown(self, inventories: Iterable[Inventory]) -> None:
@@ -115,7 +116,7 @@ def conclude(assessor: Assessor, published: Published, groups: Mapping[str, Grou
 def digest_of(assessment: Assessment, published: Published) -> str:
     """Of all that anybody acts on: a change of it is worth a new revision.
 
-    The environment is not part of it, nor the version on a target that is not affected.
+    Environment and time of an inventory are not part of it, nor the version on a target that is not affected.
     """
     targets = [
         (each.target_id, each.group, each.status)

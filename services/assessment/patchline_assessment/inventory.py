@@ -39,6 +39,7 @@ class Inventory(Document, collection="inventories", id_of="target", shared=True)
     runtime: str | None = None
     environment: str | None = None
     collected_at: datetime | None = None
+    """When the target was asked for its last answer: what changed since may not be in it."""
     ecosystems: tuple[str, ...] | None = None
     """Those that the target's driver can have; null when it does not say."""
     failure: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from patchline_kit.context import Context
 from patchline_kit.outcomes import Early
@@ -24,19 +25,26 @@ async def assessed_targets(plan: Plan, ctx: Context) -> list[AssessedTarget] | N
 
 
 async def verified_targets(plan: Plan, targets: Iterable[AssessedTarget], ctx: Context) -> frozenset[str]:
-    """Ids of the targets that verified waves have done and no inventory has confirmed yet.
+    """Ids of the targets that verified waves have done and that were not asked since.
 
-    An assessment that shows none of a wave's targets as affected confirms the wave: from then on they may
-    need the update again.
+    What an older inventory says of them is from before the deployment; a newer one counts, whatever it says.
     """
-    affected = {target.target_id for target in targets if target.status == "affected"}
+    asked_at = {target.target_id: target.collected_at for target in targets if target.status == "affected"}
     ids: set[str] = set()
     for wave in plan.waves:
         if wave.state == "verified" and not wave.confirmed:
-            done = (await document_of(wave, ctx)).done()
-            wave.confirmed = not done & affected
-            ids |= done
+            document = await document_of(wave, ctx)
+            done = document.done()
+            outdated = {
+                id for id in done & asked_at.keys() if not _is_after(asked_at[id], document.deployed_at)
+            }
+            wave.confirmed = not outdated
+            ids |= outdated
     return frozenset(ids)
+
+
+def _is_after(asked_at: datetime | None, deployed_at: datetime | None) -> bool:
+    return asked_at is not None and deployed_at is not None and asked_at > deployed_at
 
 
 async def document_of(wave: PlannedWave, ctx: Context) -> Wave:

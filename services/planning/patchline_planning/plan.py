@@ -56,7 +56,7 @@ class PlannedWave(BaseModel):
     """Who owns a target that it needs."""
     needs_person: bool = False
     confirmed: bool = False
-    """Since it was verified, an assessment has shown its targets as not affected."""
+    """None of its targets is shown as affected by an inventory from before its deployment any more."""
     failed: int = 0
     """How many of its targets failed, as its policy tolerates."""
     mending: bool = False

@@ -37,6 +37,7 @@ class Wave(Document, collection="waves"):
     limit: timedelta = timedelta(0)
     """How long that step may take."""
     backups: tuple[Backup, ...] = ()
+    deployed_at: datetime | None = None
     changed: tuple[str, ...] = ()
     """Ids of the targets that the deployment touched."""
     not_started: tuple[WaveTarget, ...] = ()

@@ -144,6 +144,7 @@ def go_on(wave: Wave, trigger: str, ctx: Context) -> None:
 
 def deployed(wave: Wave, event: WaveDeployed, ctx: Context) -> None:
     """The version is installed on what was started; if nothing was, there is nothing to verify."""
+    wave.deployed_at = ctx.now
     wave.changed = touched(event.results)
     wave.not_started = event.not_started
     wave.failed = faulty(event.results)

@@ -85,9 +85,10 @@ class Life:
         page: int = 1,
         settle: bool = True,
         urgent: bool = False,
+        collected_at: datetime | None = None,
         **fields: Any,
     ) -> str:
-        """``targets``: the affected ones with their groups."""
+        """``targets``: the affected ones with their groups; asked at ``collected_at``, by default now."""
         id_ = update_id(component, version)
         assessed = [
             AssessedTarget(
@@ -97,6 +98,7 @@ class Life:
                 reason="older than the fix",
                 installed_version=from_version,
                 environment=f"env-{target}",
+                collected_at=collected_at or self.now,
             )
             for target, group in targets.items()
         ]

@@ -171,8 +171,9 @@ async def test_a_target_found_while_waves_run_opens_the_next_round_at_their_end(
 async def test_an_inventory_from_before_the_rollout_opens_no_round(life: Any) -> None:
     await life.group("intranet")
     id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    before = life.now
     await life.carry(f"{id_}.r1.w1")
-    await life.assess("3.1.6", {"a": "intranet"}, revision=2)
+    await life.assess("3.1.6", {"a": "intranet"}, revision=2, collected_at=before)
     assert (life.state(id_), life.progress(id_).round) == ("completed", 1)
     await life.assess("3.1.6", {}, revision=3)
     assert (life.state(id_), life.progress(id_).round) == ("completed", 1)
@@ -185,6 +186,22 @@ async def test_a_target_that_needs_it_again_opens_the_next_round(life: Any) -> N
     await life.assess("3.1.6", {}, revision=2)
     await life.assess("3.1.6", {"a": "intranet"}, revision=3)
     assert (life.state(id_), life.progress(id_).round) == ("testing", 2)
+
+
+async def test_a_target_that_fell_back_before_any_inventory_saw_it_done_opens_the_next_round(
+    life: Any,
+) -> None:
+    await life.group("intranet", policies={"wave_size": 2})
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet"})
+    before = life.now
+    await life.harness.advance(timedelta(seconds=1))
+    await life.carry(f"{id_}.r1.w1")
+    await life.harness.advance(timedelta(seconds=1))
+    await life.assess("3.1.6", {"a": "intranet", "b": "intranet"}, revision=2, collected_at=before)
+    assert (life.state(id_), life.progress(id_).round) == ("completed", 1)
+    await life.assess("3.1.6", {"a": "intranet"}, revision=3)
+    assert (life.state(id_), life.progress(id_).round) == ("testing", 2)
+    assert [wave.targets_total for wave in life.planned(id_).waves] == [1]
 
 
 async def test_a_failed_update_waits_for_a_person(life: Any) -> None:
