@@ -349,6 +349,9 @@ class UpdateNotApplicable(UpdateEnded, topic="updates.not-applicable"):
 class UpdateCompleted(UpdateEnded, topic="updates.completed"):
     """Every wave of the round is verified."""
 
+    unknown_total: int = 0
+    """How many targets could not be asked, so that nobody knows whether they need it."""
+
 
 class UpdateFailed(UpdateEnded, topic="updates.failed"):
     """The round ended without the update everywhere it was meant to be."""

@@ -147,7 +147,7 @@ class WavePlanned(WaveEvent, topic="waves.planned"):
 
 
 class WaveCancelled(WaveEvent, topic="waves.cancelled"):
-    """A wave that has not started will not."""
+    """A wave will not happen, or has ended without touching a target."""
 
     reason: str
     """A sentence for a person."""
@@ -166,7 +166,7 @@ class WaveBackedUp(WaveEvent, topic="waves.backed-up"):
     targets: tuple[WaveTarget, ...]
     """The wave's targets; at most 500."""
     backups: tuple[Backup, ...]
-    """One per target."""
+    """One per target; none of one that has left the fleet file, which is then not deployed."""
 
 
 class WaveFailed(WaveEvent):
@@ -186,7 +186,8 @@ class WaveDeployed(WaveEvent, topic="waves.deployed"):
     """The version is installed on every target that was started."""
 
     results: tuple[TargetResult, ...]
-    """One per target that the step touched."""
+    """One per target whose turn came; ``not-started``, with an error that says why, for one that is not as
+    planned any more: it was not touched, and the next assessment decides."""
     not_started: tuple[WaveTarget, ...] = ()
     """Targets that the window's end left out; they get a follow-up wave."""
 
@@ -222,9 +223,9 @@ class WaveRollbackRequested(WaveEvent, topic="waves.rollback-requested"):
     """Planning wants the wave's targets as their backups have them."""
 
     targets: tuple[WaveTarget, ...]
-    """Those that were changed."""
+    """Those that were changed, or all where that is not known."""
     backups: tuple[Backup, ...]
-    """What to put back: one per target."""
+    """What to put back: one per target; none where the wave is given up before its backups were known."""
     reason: str
     """A sentence for a person."""
 
@@ -233,7 +234,7 @@ class WaveRolledBack(WaveEvent, topic="waves.rolled-back"):
     """The targets have the exact packages and configuration of their backups again."""
 
     results: tuple[TargetResult, ...]
-    """One per target that the step touched."""
+    """One per target; ``not-started`` for one that the deployment had not changed."""
 
 
 class WaveRollbackVerified(WaveEvent, topic="waves.rollback-verified"):

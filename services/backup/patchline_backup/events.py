@@ -15,7 +15,7 @@ def assignments(event: WaveDue) -> tuple[Assignment, ...]:
 
 
 def backed_up(lap: Lap) -> WaveBackedUp | WaveBackupFailed:
-    """Good news only if every target has a backup that was restored once.
+    """Good news only if every target has a backup that was restored once, but for those that left the fleet.
 
     The targets' environments are left out where they would make the event too long; if it is too long even
     so, the wave has failed, and the error says what to change.

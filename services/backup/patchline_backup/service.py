@@ -19,7 +19,13 @@ from patchline_kit.outcomes import Stale
 from patchline_kit.service import Service
 from patchline_schemas.fleet import Target
 from patchline_schemas.updates import UpdateCancelled, UpdateCompleted, UpdateEnded, UpdateFailed
-from patchline_schemas.waves import TargetResult, WaveBackedUp, WaveBackupFailed, WaveDue
+from patchline_schemas.waves import (
+    TargetResult,
+    WaveBackedUp,
+    WaveBackupFailed,
+    WaveDue,
+    WaveRollbackRequested,
+)
 
 service = Service("backup", emits=[WaveBackedUp, WaveBackupFailed], settings=Settings)
 remember_targets(service)
@@ -47,6 +53,12 @@ async def back_up_target(target: Target, driver: Driver, run: TargetRun, ctx: Co
 async def backed_up(run: WaveRun, lap: Lap, ctx: Context) -> None:
     """Say whether every target has a proven backup."""
     ctx.emit(events.backed_up(lap))
+
+
+@service.on(WaveRollbackRequested)
+async def give_up(event: WaveRollbackRequested, ctx: Context) -> None:
+    """A wave that goes back, because its backup missed its limit, needs no further backup."""
+    await backing_up.forestall(event.order, f"rolled back: {event.reason}", ctx)
 
 
 @service.on(KeepBackup)

@@ -58,11 +58,14 @@ def started(what: str, group: str, targets_total: int, ends_at: datetime | None)
 def ended(what: str, group: str, results: tuple[TargetResult, ...]) -> Text:
     """A wave is verified."""
     restarted = [result.target_id for result in results if result.restarted]
+    unchecked = [result.target_id for result in results if not result.checks]
+    passed = "" if len(unchecked) == len(results) else " and the checks passed to the end"
     return Text(
         f"{what} on {group}: done",
         _paragraph(
             [
-                f"The version is in effect on {targets(len(results))} and the checks passed to the end.",
+                f"The version is in effect on {targets(len(results))}{passed}.",
+                f"No check is declared for {names(unchecked)}." if unchecked else "",
                 f"Restarted: {names(restarted)}." if restarted else "",
             ]
         ),
@@ -72,9 +75,17 @@ def ended(what: str, group: str, results: tuple[TargetResult, ...]) -> Text:
 def rolled_back(what: str, group: str, results: tuple[TargetResult, ...]) -> Text:
     """A wave is as it was before."""
     notes = [f"{result.target_id}: {note}" for result in results for note in result.notes][:20]
+    unchecked = [result.target_id for result in results if not result.checks]
+    passing = "" if len(unchecked) == len(results) else ", with passing checks"
     return Text(
         f"{what} on {group}: rolled back",
-        _paragraph([f"As before, with passing checks: {targets(len(results))}.", *notes]),
+        _paragraph(
+            [
+                f"As before{passing}: {targets(len(results))}." if results else "No target had been changed.",
+                f"No check is declared for {names(unchecked)}." if unchecked else "",
+                *notes,
+            ]
+        ),
     )
 
 
@@ -91,11 +102,12 @@ def needs_person(news: UpdateNews, error: str) -> Text:
     )
 
 
-def completed(news: UpdateNews) -> Text:
-    """Every wave of an update is verified."""
+def completed(news: UpdateNews, unknown_total: int) -> Text:
+    """Every wave of an update is verified; of ``unknown_total`` targets nobody knows whether they need it."""
+    unknown = f"{targets(unknown_total)} could not be asked whether it is needed there."
     return Text(
         f"{about(news)}: completed",
-        _paragraph([f"All {news.waves_total} waves are verified, on {names(news.groups)}."]),
+        _paragraph([f"Every wave is verified, on {names(news.groups)}.", unknown if unknown_total else ""]),
     )
 
 

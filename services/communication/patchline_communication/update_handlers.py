@@ -74,10 +74,10 @@ async def tell_of_failed_test(event: UpdateTestFailed, ctx: Context) -> None:
 
 @service.on(UpdateCompleted)
 async def tell_of_completion(event: UpdateCompleted, ctx: Context) -> None:
-    """Tell that all is done, where that says more than the end of a single wave."""
+    """Tell that all is done that is known, where that says more than the end of a single wave."""
     news = await news_of(event.update_id, f"completed {event.round}", ctx)
-    if news.waves_total > 1:
-        text = texts.completed(news)
+    if news.waves_total > 1 or event.unknown_total:
+        text = texts.completed(news, event.unknown_total)
         await tell(ctx, news.groups, "ended", text, update_id=event.update_id, which=f"round {event.round}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from patchline_fleet.driver import Applied, Driver, TooLate
 from patchline_fleet.installed import same_version
-from patchline_fleet.runs import TargetRun, end_of, is_stopped, run_checks, window_is_over
+from patchline_fleet.runs import LeftOut, TargetRun, end_of, is_stopped, run_checks, window_is_over
 from patchline_kit.context import Context
 from patchline_schemas.fleet import Target
 from patchline_schemas.waves import PackageChange, TargetResult, WaveOrder
@@ -13,12 +13,14 @@ KEPT_OUTPUT = 2000
 
 
 async def apply_update(target: Target, driver: Driver, run: TargetRun, ctx: Context) -> TargetResult:
-    """Bring the wave's version into effect on ``target``.
+    """Bring the wave's version into effect on ``target``; without a backup it is left out.
 
     Before the target is changed the run is stored as *touched*, with what was found there, so that a
     successor after a crash carries the change on and does not take it for somebody else's.
     """
     order = run.order
+    if run.assignment.backup is None:
+        raise LeftOut(f"{target.id} has no backup in this wave, so it was not touched")
     carried_on = run.touched_at is not None
     if not carried_on:
         ended = await _look_first(target, driver, run, ctx)
@@ -98,7 +100,7 @@ async def _look_first(target: Target, driver: Driver, run: TargetRun, ctx: Conte
     if not same_version(order.component, found, assessed):
         has = f"has {order.component} {found}" if found else f"does not have {order.component}"
         error = f"the target {has}, assessed was {assessed}; it was not touched"
-        return _untouched(run, found).model_copy(update={"outcome": "failed", "error": error})
+        return _untouched(run, found).model_copy(update={"error": error})
     run.version_before = found
     run.checks_before = await run_checks(target, driver)
     if window_is_over(order, ctx.now):

@@ -10,11 +10,13 @@ from patchline_fleet.runs import Assignment
 
 
 async def unreadable(assignments: Iterable[Assignment], archives: Archives) -> str | None:
-    """Why the wave is refused, as a sentence; None if every archive is there with its digest."""
+    """Why the wave is refused, as a sentence; None if every archive that is named is there with its digest.
+
+    A target without a backup is no reason: it is left out.
+    """
     problems = []
     for assignment in assignments:
         if assignment.backup is None:
-            problems.append(f"{assignment.target_id}: no backup is named")
             continue
         try:
             await archives.verify(assignment.backup.address, assignment.backup.sha256)

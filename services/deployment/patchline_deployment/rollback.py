@@ -11,7 +11,7 @@ from patchline_fleet.runs import TargetRun, target_run_id, wave_run_id
 from patchline_fleet.scratch import scratch
 from patchline_kit.context import Context
 from patchline_schemas.fleet import Target
-from patchline_schemas.waves import CheckResult, TargetResult
+from patchline_schemas.waves import Backup, CheckResult, TargetResult
 
 SCRATCH = "rollback"
 """What the names of its scratch folders begin with."""
@@ -20,15 +20,19 @@ SCRATCH = "rollback"
 async def roll_back(target: Target, driver: Driver, run: TargetRun, ctx: Context) -> TargetResult:
     """Undo the wave's update on ``target`` with its backup, which is fetched and verified first.
 
-    Raises :class:`DriverError` if there is no backup or it is not what it was.
+    The deployment is stopped by now. A target that it did not touch is left as it is. Planning names no
+    backup where it gave the wave up before it heard of any; if the deployment had begun all the same, it
+    knows one. Raises :class:`DriverError` if there is no backup or it is not what it was.
     """
     order, backup = run.order, run.assignment.backup
+    deployed = await ctx.read(TargetRun, target_run_id(wave_run_id(order.wave_id, "deploy"), target.id))
+    if deployed is not None:
+        backup = backup or deployed.assignment.backup
+    if run.touched_at is None and _is_untouched(deployed, backup):
+        return _nothing_to_undo(run)
     if backup is None:
         raise DriverError("no backup of this target is named, so there is nothing to go back to")
     if run.touched_at is None:
-        deployed = await ctx.read(TargetRun, target_run_id(wave_run_id(order.wave_id, "deploy"), target.id))
-        if deployed is not None and deployed.result is not None and deployed.touched_at is None:
-            return await _nothing_to_undo(target, driver, run)
         run.touched_at = ctx.now
         run.checks_before = deployed.checks_before if deployed is not None else ()
         await ctx.checkpoint()
@@ -70,13 +74,17 @@ def result_of(run: TargetRun, undone: Applied, checks_before: tuple[CheckResult,
     )
 
 
-async def _nothing_to_undo(target: Target, driver: Driver, run: TargetRun) -> TargetResult:
-    inventory = await driver.inventory(target, timeout=run.order.target_timeout)
-    found = inventory.version_of(run.order.component)
+def _is_untouched(deployed: TargetRun | None, backup: Backup | None) -> bool:
+    """Whether the deployment has ended without a change, or, where nobody knows a backup, never began."""
+    if deployed is None:
+        return backup is None
+    return deployed.result is not None and deployed.touched_at is None
+
+
+def _nothing_to_undo(run: TargetRun) -> TargetResult:
     return TargetResult(
-        target_id=target.id,
-        outcome="rolled-back",
-        from_version=found,
-        to_version=found,
+        target_id=run.assignment.target_id,
+        outcome="not-started",
+        from_version=run.assignment.target.from_version,
         notes=("The deployment had not changed this target, so there was nothing to undo.",),
     )

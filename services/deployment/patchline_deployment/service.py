@@ -13,7 +13,7 @@ from patchline_fleet.archives import Archives, FolderArchives
 from patchline_fleet.driver import Driver
 from patchline_fleet.drivers import Drivers
 from patchline_fleet.registry import remember_targets
-from patchline_fleet.runs import Lap, StopRun, TargetRun, WaveRun, WaveRuns
+from patchline_fleet.runs import Lap, TargetRun, WaveRun, WaveRuns
 from patchline_fleet.scratch import sweep
 from patchline_kit.context import Context
 from patchline_kit.service import Service
@@ -65,9 +65,9 @@ async def deployed(run: WaveRun, lap: Lap, ctx: Context) -> None:
 
 @service.on(WaveRollbackRequested)
 async def take_back(event: WaveRollbackRequested, ctx: Context) -> None:
-    """Take a wave back to its backups; a deployment that still runs starts nothing more."""
-    await rolling_back.start(event.order, events.assignments(event), ctx)
-    ctx.send(StopRun(to=deploying.run_id(event.order.wave_id), reason=f"rolled back: {event.reason}"))
+    """Take a wave back to its backups, after its deployment is stopped, or can no longer begin."""
+    await deploying.forestall(event.order, f"rolled back: {event.reason}", ctx)
+    rolling_back.start_after(event.order, events.assignments(event), ctx)
 
 
 @rolling_back.on_target

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from patchline_documentation.facts import Fact
-from patchline_documentation.narrative import failed_targets, wave_name
+from patchline_documentation.narrative import failed_targets, left_out, wave_name
 from patchline_documentation.report import IssueLine
 from patchline_documentation.wording import count, moment, names, output, sentence
 from patchline_schemas import Event, feeds, notices, requests, updates, waves
@@ -40,7 +40,7 @@ def issues(facts: Sequence[Fact]) -> Iterator[IssueLine]:
             case waves.WaveRollbackFailed():
                 what = f"The rollback failed{_on(event.results)}."
                 yield _issue(fact, _where(event), what, _words(event), _released(later))
-            case waves.WaveDeployed() if event.not_started or failed_targets(event.results):
+            case waves.WaveDeployed():
                 yield from _left_behind(fact, event, later)
             case waves.WaveVerified() if failed_targets(event.results):
                 what = f"Verified without {names(failed_targets(event.results))}, as the policy allows."
@@ -121,29 +121,29 @@ def _released(later: Sequence[Event]) -> Resolution:
 
 
 def _left_behind(fact: Fact, event: waves.WaveDeployed, later: Sequence[Event]) -> Iterator[IssueLine]:
-    if event.not_started:
-        left = names([target.target_id for target in event.not_started])
-        what = f"{count(len(event.not_started), 'target')} not started before the window ended: {left}."
-        ids = {target.target_id for target in event.not_started}
-        follow_up = next(
-            (
-                each
-                for each in later
-                if isinstance(each, waves.WavePlanned) and ids & {t.target_id for t in each.targets}
-            ),
-            None,
+    late = [target.target_id for target in event.not_started]
+    if late:
+        what = f"{count(len(late), 'target')} not started before the window ended: {names(late)}."
+        yield _issue(fact, _where(event), what, None, _follow_up(late, later))
+    outdated = left_out(event)
+    if outdated:
+        what = (
+            f"{count(len(outdated), 'target')} not as planned any more, and not touched: {names(outdated)}."
         )
-        resolution = (
-            (f"Planned again in {wave_name(follow_up.order)}.", True)
-            if follow_up
-            else ("No follow-up wave was planned in this round.", False)
-        )
-        yield _issue(fact, _where(event), what, None, resolution)
+        said = next((result.error for result in event.results if result.target_id == outdated[0]), None)
+        yield _issue(fact, _where(event), what, said, _follow_up(outdated, later))
     failed = failed_targets(event.results)
     if failed:
         what = f"Deployed without {names(failed)}, as the policy allows."
         tolerated = ("The policy of the group allows that many failures.", False)
         yield _issue(fact, _where(event), what, _first_error(event.results), tolerated)
+
+
+def _follow_up(ids: Sequence[str], later: Sequence[Event]) -> Resolution:
+    for each in later:
+        if isinstance(each, waves.WavePlanned) and not set(ids).isdisjoint(t.target_id for t in each.targets):
+            return f"Planned again in {wave_name(each.order)}.", True
+    return "No further wave was planned for that in this round.", False
 
 
 def _where(event: waves.WaveEvent) -> str:

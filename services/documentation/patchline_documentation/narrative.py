@@ -60,6 +60,11 @@ def failed_targets(results: Sequence[waves.TargetResult]) -> list[str]:
     ]
 
 
+def left_out(event: waves.WaveDeployed) -> list[str]:
+    """Ids of the targets that were not as planned any more, and so were left as they were."""
+    return [result.target_id for result in event.results if result.outcome == "not-started"]
+
+
 def _tells(kind: type[E]) -> Callable[[Callable[[E], Told]], Callable[[E], Told]]:
     def register(teller: Callable[[E], Told]) -> Callable[[E], Told]:
         _TELLERS[kind] = teller
@@ -158,7 +163,8 @@ def _not_applicable(event: updates.UpdateNotApplicable) -> Told:
 
 @_tells(updates.UpdateCompleted)
 def _completed(event: updates.UpdateCompleted) -> Told:
-    return Told("The update is completed: every wave is verified", "good")
+    unknown = f"; {count(event.unknown_total, 'target')} could not be asked" if event.unknown_total else ""
+    return Told(f"The update is completed: every wave is verified{unknown}", "good")
 
 
 @_tells(updates.UpdateFailed)
@@ -209,7 +215,10 @@ def _deployed(event: waves.WaveDeployed) -> Told:
         if event.not_started
         else ""
     )
-    done = count(len(event.results), "target")
+    outdated = left_out(event)
+    if outdated:
+        left += f"; {count(len(outdated), 'target')} left out as not as planned any more"
+    done = count(sum(result.outcome == "succeeded" for result in event.results), "target")
     return Told(f"{wave_name(event.order)}: {event.order.version} installed on {done}{left}", "good")
 
 
@@ -247,9 +256,9 @@ def _rollback_requested(event: waves.WaveRollbackRequested) -> Told:
 
 @_tells(waves.WaveRolledBack)
 def _rolled_back(event: waves.WaveRolledBack) -> Told:
+    done = count(sum(result.outcome == "rolled-back" for result in event.results), "target")
     return Told(
-        f"{wave_name(event.order)}: {count(len(event.results), 'target')} back to the packages and "
-        "configuration of the backup",
+        f"{wave_name(event.order)}: {done} back to the packages and configuration of the backup",
         "good",
     )
 

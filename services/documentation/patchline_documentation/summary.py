@@ -190,6 +190,11 @@ def _unchecked(story: Story) -> Iterator[str]:
         )
     if left := lines[UNCHECKED_SHOWN:]:
         yield f"Nor did any check pass on {names([line.target_id for line in left])}"
+    if undeclared := [line.target_id for line in story.with_outcome("succeeded") if not line.checks_total]:
+        yield (
+            f"The fleet file declares no check for {names(undeclared)}, so only the version was verified "
+            "there, not that it works"
+        )
 
 
 def _ending(story: Story) -> str:

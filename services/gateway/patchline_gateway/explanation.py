@@ -238,6 +238,12 @@ def _unchecked(wave: WaveView) -> list[str]:
                 f"No check passed on {target_id}, so only the version was verified there, not that it works: "
                 f"{', '.join(line.none_passed)} failed before the deployment already{when}."
             )
+    unchecked = sorted(target_id for target_id, line in wave.targets.items() if line.unchecked)
+    if unchecked:
+        sentences.append(
+            f"The fleet file declares no check for {names(unchecked)}, so only the version was verified "
+            "there, not that it works."
+        )
     return sentences[:UNCHECKED_SHOWN]
 
 

@@ -30,6 +30,8 @@ class TargetNews:
     """When the deployment, before it touched the target, found a check that failed."""
     none_passed: tuple[str, ...] = ()
     """Names of the target's checks, where it counts as good though none of them passed."""
+    unchecked: bool = False
+    """Whether it counts as good though no check is declared for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ def wave_news(event: WaveEvent) -> WaveNews:  # noqa: PLR0911, PLR0912 - one bra
             return WaveNews(BACKED_UP, "failed", _stopped_before_deployment(results))
         case waves.WaveDeployed(results=results, not_started=left):
             running = _deployed(results)
-            return WaveNews(DEPLOYED, "verifying", running | _all(left, "not-started"))
+            state: WaveState = "verifying" if any(_was_started(each) for each in results) else "cancelled"
+            return WaveNews(DEPLOYED, state, running | _all(left, "not-started"))
         case waves.WaveDeployFailed(results=results):
             return WaveNews(DEPLOYED, "failed", _results(results))
         case waves.WaveChecksPassed(results=results):
@@ -95,6 +98,10 @@ def _results(
     }
 
 
+def _was_started(result: TargetResult) -> bool:
+    return result.outcome != "not-started"
+
+
 def _deployed(results: Sequence[TargetResult]) -> dict[str, TargetNews]:
     told = _results(results, instead_of_succeeded="running")
     for result in results:
@@ -110,7 +117,7 @@ def _checked(
     for result in results:
         if result.outcome == "succeeded" and not any(check.passed for check in result.checks):
             names = tuple(check.name for check in result.checks)
-            told[result.target_id] = replace(told[result.target_id], none_passed=names)
+            told[result.target_id] = replace(told[result.target_id], none_passed=names, unchecked=not names)
     return told
 
 

@@ -98,7 +98,7 @@ def _target_line_told(line: TargetLine, told: TargetNews, step: int, at: datetim
         line.error = line.error or told.error
         return
     line.step, line.at, line.outcome = step, at, told.outcome
-    line.none_passed = told.none_passed
+    line.none_passed, line.unchecked = told.none_passed, told.unchecked
     line.error = None if told.outcome == "succeeded" else (told.error or line.error)
 
 

@@ -70,6 +70,14 @@ def _failures(results: Sequence[TargetResult]) -> str:
     return f" on {names(bad)}" if bad else ""
 
 
+def _succeeded(results: Sequence[TargetResult]) -> int:
+    return sum(result.outcome == "succeeded" for result in results)
+
+
+def _left_out(results: Sequence[TargetResult]) -> int:
+    return sum(result.outcome == "not-started" for result in results)
+
+
 def _published(event: feeds.UpdatePublished) -> str:
     fixes = (
         f", which fixes {names([advisory.id for advisory in event.advisories])}" if event.advisories else ""
@@ -172,7 +180,13 @@ _says(updates.UpdateProgressed, _progressed)
 _says(updates.UpdateDueSoon, lambda e: f"Due {at(e.due_at)} and still {e.state}.")
 _says(updates.UpdateOverdue, lambda e: f"Overdue since {at(e.due_at)} and still {e.state}.")
 _says(updates.UpdateNotApplicable, lambda e: "No target needs it.")
-_says(updates.UpdateCompleted, lambda e: f"Round {e.round} completed: every wave is verified.")
+_says(
+    updates.UpdateCompleted,
+    lambda e: (
+        f"Round {e.round} completed: every wave is verified"
+        + (f"; {count(e.unknown_total, 'target')} could not be asked." if e.unknown_total else ".")
+    ),
+)
 _says(updates.UpdateFailed, lambda e: f"Round {e.round} failed: {e.error}")
 _says(updates.UpdateCancelled, lambda e: f"Cancelled by {e.cancelled_by}: {e.reason}")
 _says(
@@ -198,8 +212,9 @@ _says(waves.WaveBackupFailed, lambda e: f"{_wave(e.order)}: backup failed{_failu
 _says(
     waves.WaveDeployed,
     lambda e: (
-        f"{_wave(e.order)}: {e.order.version} is installed on {count(len(e.results), 'target')}"
-        + (f", {len(e.not_started)} left for a follow-up wave." if e.not_started else ".")
+        f"{_wave(e.order)}: {e.order.version} is installed on {count(_succeeded(e.results), 'target')}"
+        + (f", {len(e.not_started)} left for a follow-up wave" if e.not_started else "")
+        + (f", {_left_out(e.results)} left out as not as planned any more." if _left_out(e.results) else ".")
     ),
 )
 _says(
@@ -218,7 +233,13 @@ _says(
     waves.WaveRollbackRequested,
     lambda e: f"{_wave(e.order)} is to be rolled back on {count(len(e.targets), 'target')}: {e.reason}",
 )
-_says(waves.WaveRolledBack, lambda e: f"{_wave(e.order)}: {count(len(e.results), 'target')} rolled back.")
+_says(
+    waves.WaveRolledBack,
+    lambda e: (
+        f"{_wave(e.order)}: {count(len(e.results) - _left_out(e.results), 'target')} rolled back"
+        + (f", {_left_out(e.results)} had not been changed." if _left_out(e.results) else ".")
+    ),
+)
 _says(waves.WaveRollbackVerified, lambda e: f"{_wave(e.order)}: checks pass after the rollback.")
 _says(
     waves.WaveRollbackFailed, lambda e: f"{_wave(e.order)}: rollback failed{_failures(e.results)}: {e.error}"

@@ -153,6 +153,8 @@ class TargetLine(BaseModel):
     """How far in the wave's life the news was that set ``outcome`` (see :mod:`.outcomes`)."""
     none_passed: tuple[str, ...] = ()
     """Its checks, where none passed and that is not held against the update."""
+    unchecked: bool = False
+    """Whether no check is declared for it, so that nothing says that it works."""
     failing_since: datetime | None = None
     """When the deployment, before it touched the target, found a check that failed."""
     at: datetime | None = None

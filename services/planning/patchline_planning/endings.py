@@ -90,9 +90,14 @@ def fitting(ending: Ending, state: UpdateState) -> Ending:
 
 def complete(plan: Plan, ctx: Context) -> None:
     """Every wave is verified."""
+    drop_planned(plan, "no target needs the update any more", ctx)
     plan.move("all-verified")
     _close(plan)
-    ctx.emit(UpdateCompleted(**identity(plan), round=plan.round, due_at=plan.due_at))
+    ctx.emit(
+        UpdateCompleted(
+            **identity(plan), round=plan.round, due_at=plan.due_at, unknown_total=plan.head.unknown_total
+        )
+    )
 
 
 def not_applicable(plan: Plan, ctx: Context) -> None:
@@ -104,9 +109,15 @@ def not_applicable(plan: Plan, ctx: Context) -> None:
 
 
 def nothing_left(plan: Plan, ctx: Context) -> None:
-    """No target that could be planned is left; those that cannot be asked keep the round open."""
-    if plan.head.unknown_total:
-        plan.move("only-unknown")
+    """No target that could be planned is left.
+
+    A round that has updated some is complete; else those that cannot be asked keep it open.
+    """
+    if any(wave.state == "verified" for wave in plan.of_round()):
+        complete(plan, ctx)
+    elif plan.head.unknown_total:
+        if plan.state != "assessed":
+            plan.move("only-unknown")
     else:
         not_applicable(plan, ctx)
 
@@ -124,3 +135,4 @@ def _close(plan: Plan) -> None:
     plan.pause = None
     plan.undoing = None
     plan.step_began_at = None
+    plan.left_out, plan.left_out_at = 0, None

@@ -88,13 +88,21 @@ REOPENED_BY_ITSELF: tuple[UpdateState, ...] = ("not-applicable", "completed")
 UPDATE: Machine[UpdateState] = Machine(
     (
         Transition(
-            ("assessed", *NOT_STARTED), "no-target", "not-applicable", "no target needs it, none is unknown"
+            ("assessed", *NOT_STARTED, "rolling-out"),
+            "no-target",
+            "not-applicable",
+            "no target needs it, none is unknown",
         ),
         Transition(("assessed",), "laid-out", "planned", "waves and windows are set"),
         Transition(
             ("testing", "awaiting-approval", "scheduled"), "revised", "planned", "more targets need it"
         ),
-        Transition(NOT_STARTED, "only-unknown", "assessed", "the targets that are left cannot be asked"),
+        Transition(
+            (*NOT_STARTED, "rolling-out"),
+            "only-unknown",
+            "assessed",
+            "the targets that are left cannot be asked",
+        ),
         Transition(("planned",), "announced", "testing", "every wave is planned"),
         Transition(("testing",), "test-passed", "awaiting-approval", "it works in copies of real targets"),
         Transition(
@@ -102,7 +110,15 @@ UPDATE: Machine[UpdateState] = Machine(
         ),
         Transition(("awaiting-approval",), "approved", "scheduled", "a policy or enough people agree"),
         Transition(("scheduled",), "wave-started", "rolling-out", "the first wave owns its targets"),
-        Transition(("rolling-out",), "all-verified", "completed", "every wave is verified"),
+        Transition(
+            ("rolling-out",),
+            "left-out",
+            "assessed",
+            "targets were not as planned any more, a newer assessment decides",
+        ),
+        Transition(
+            ("assessed", *NOT_STARTED, "rolling-out"), "all-verified", "completed", "every wave is verified"
+        ),
         Transition(("rolling-out",), "wave-failed", "rolling-back", "a wave goes back to its backups"),
         Transition(
             ("rolling-out", "rolling-back"),
@@ -149,10 +165,16 @@ WAVE: Machine[WaveState] = Machine(
         Transition(("backing-up",), "gave-up", "failed", "no backup, so nothing was deployed"),
         Transition(("deploying",), "deployed", "verifying", "the version is installed"),
         Transition(("deploying",), "gave-up", "failed", "no target was changed"),
+        Transition(
+            ("deploying",),
+            "nothing-deployed",
+            "cancelled",
+            "the window had ended, or its targets are not as planned any more",
+        ),
         Transition(("verifying",), "checks-passed", "soaking", "the version is in effect, checks pass"),
         Transition(("soaking",), "verified", "verified", "checks passed through the soak time"),
         Transition(
-            ("deploying", "verifying", "soaking"),
+            ("backing-up", "deploying", "verifying", "soaking"),
             "failing",
             "rolling-back",
             "a target failed or a limit passed",

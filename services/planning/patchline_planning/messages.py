@@ -29,7 +29,9 @@ class WaveMoved(Message):
     waits_for: str | None = None
     soak_until: datetime | None = None
     left_over: int = 0
-    """How many targets the window's end left out."""
+    """How many targets the window's end left unstarted."""
+    left_out: int = 0
+    """How many targets were not as planned any more."""
     failed: int = 0
     mending: bool = False
     needs_person: bool = False

@@ -62,7 +62,11 @@ class PlannedWave(BaseModel):
     mending: bool = False
     """Whether it takes those back now."""
     followed_up: bool = False
-    """Whether what the window's end left out has a wave of its own."""
+    """Whether what the window's end left unstarted has a wave of its own."""
+    windows_missed: int = 0
+    """In how many windows, one after another, nothing was deployed on these targets for want of time."""
+    left_out: int = 0
+    """How many of its targets were not as planned any more, and wait for an assessment."""
     error: str | None = None
 
     def started(self) -> bool:
@@ -123,6 +127,9 @@ class Plan(Document, collection="plans", id_of="update"):
     """A person asked for the next round."""
     look_again: bool = False
     """An assessment came in while waves were running."""
+    left_out: int = 0
+    """So many targets were not as planned any more and wait for an assessment."""
+    left_out_at: datetime | None = None
     retracted: str | None = None
     superseded_by: str | None = None
     error: str | None = None

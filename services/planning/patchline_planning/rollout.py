@@ -17,6 +17,10 @@ from patchline_planning.wave import Wave
 from patchline_schemas.updates import UpdateApproved
 
 LOOK_AGAIN = timedelta(seconds=30)
+MOST_WINDOWS_MISSED = 2
+"""A wave that had no time to touch a target in so many windows is a failure, not followed up again."""
+ASSESSED_WITHIN = timedelta(minutes=15)
+"""What was not as planned is planned from the assessment that there is if so long none newer has come."""
 BUSY = timedelta(seconds=1)
 """How long a plan waits for the pages of a newer assessment before it looks again."""
 
@@ -41,8 +45,14 @@ async def settle(plan: Plan, ctx: Context, *, go_on_after: timedelta = timedelta
     plan.held = holding.held(plan, facts)
     look_again_at = progress.say_if_due(plan, ctx)
     times = [look_again_at, _test_ends_at(plan, ctx), _window_turns_at(plan, facts)]
-    if plan.unopened() or plan.reopen or (plan.look_again and plan.state in REOPENED_BY_ITSELF):
+    if (
+        plan.unopened()
+        or plan.reopen
+        or (plan.look_again and plan.state in (*REOPENED_BY_ITSELF, "assessed"))
+    ):
         times.append(ctx.now + go_on_after)
+    elif plan.left_out_at is not None:
+        times.append(plan.left_out_at + ASSESSED_WITHIN)
     plan.wake_at = min((time for time in times if time is not None), default=None)
     progress.tell(plan, ctx)
 
@@ -52,9 +62,18 @@ async def wake(plan: Plan, ctx: Context) -> None:
     went_on = True
     if plan.state == "planned":
         went_on = await rounds.open_waves(plan, ctx)
-    elif plan.state in ENDED and (plan.reopen or plan.look_again):
+    elif _round_may_open(plan, ctx):
         went_on = await rounds.open_round(plan, ctx)
     await settle(plan, ctx, go_on_after=timedelta(0) if went_on else BUSY)
+
+
+def _round_may_open(plan: Plan, ctx: Context) -> bool:
+    """Whether a round may begin, or go on with what was left out of its waves."""
+    if plan.state in ENDED:
+        return plan.reopen or plan.look_again
+    if plan.left_out_at is None:
+        return False
+    return plan.look_again or ctx.now >= plan.left_out_at + ASSESSED_WITHIN
 
 
 def tested(plan: Plan) -> None:
@@ -72,13 +91,14 @@ async def wave_moved(plan: Plan, moved: WaveMoved, ctx: Context) -> None:
     wave.targets_total = moved.targets_total
     wave.waits_for, wave.soak_until = moved.waits_for, moved.soak_until
     wave.failed, wave.mending = moved.failed, moved.mending
+    wave.left_out = moved.left_out
     wave.needs_person, wave.error = moved.needs_person, moved.error
     called_back = plan.look_again and plan.state == "scheduled"
     if wave.started() and plan.state == "scheduled":
         plan.move("wave-started")
     if called_back and wave.state != "due":
         await rounds.called_back(plan, ctx)
-    if moved.left_over and not wave.followed_up and wave.state in ("verifying", "soaking", "verified"):
+    if moved.left_over and not wave.followed_up and wave.state not in ("deploying", "rolling-back"):
         await _follow_up(plan, wave, ctx)
     if wave.state == "rolling-back" and plan.state == "rolling-out":
         plan.move("wave-failed")
@@ -157,6 +177,7 @@ async def _stand_down_if_shut(plan: Plan, due: PlannedWave, facts: Facts, ctx: C
 
 def _end_of_waves(plan: Plan, ctx: Context) -> None:
     failed = [wave for wave in plan.of_round() if wave.failed]
+    left_out = sum(wave.left_out for wave in plan.of_round())
     if failed:
         count = sum(wave.failed for wave in failed)
         reason = (
@@ -166,18 +187,35 @@ def _end_of_waves(plan: Plan, ctx: Context) -> None:
             )
         )
         endings.finish(plan, Ending(outcome="failed", by="planning", reason=reason), ctx)
-    elif plan.state == "scheduled":
-        endings.nothing_left(plan, ctx)
+    elif left_out:
+        _wait_for_assessment(plan, left_out, ctx)
     else:
-        endings.complete(plan, ctx)
+        endings.nothing_left(plan, ctx)
+
+
+def _wait_for_assessment(plan: Plan, left_out: int, ctx: Context) -> None:
+    """The waves have ended, but some targets were not as planned any more: the round goes on with them."""
+    plan.move("left-out")
+    plan.left_out, plan.left_out_at = left_out, ctx.now
+    for wave in plan.of_round():
+        wave.left_out = 0
 
 
 async def _follow_up(plan: Plan, wave: PlannedWave, ctx: Context) -> None:
     document = await ctx.read(Wave, wave.id)
     group = await ctx.read(KnownGroup, wave.group)
-    if document is not None and group is not None and document.not_started and plan.ending is None:
-        wave.followed_up = True
+    if document is None or group is None or not document.not_started or plan.ending is not None:
+        return
+    wave.followed_up = True
+    wave.windows_missed = wave.windows_missed + 1 if wave.state == "cancelled" else 0
+    if wave.windows_missed < MOST_WINDOWS_MISSED:
         opening.follow_up(plan, wave, document.not_started, group, ctx)
+        return
+    reason = (
+        f"wave {wave.number} ({wave.group}): {wave.windows_missed} windows, one after another, ended "
+        "before any target was touched: make the window longer, wave_size smaller or concurrency higher"
+    )
+    plan.ending = Ending(outcome="failed", by="planning", reason=reason)
 
 
 def _after_failure(plan: Plan, wave: PlannedWave, ctx: Context) -> None:

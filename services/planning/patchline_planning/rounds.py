@@ -65,16 +65,18 @@ async def open_round(plan: Plan, ctx: Context) -> bool:
     if targets is None:
         return False
     need = waves.needing(targets, without=await verified_targets(plan, targets, ctx))
-    if plan.state in ENDED:
+    plan.left_out, plan.left_out_at = 0, None
+    if plan.state in (*ENDED, "assessed"):
         plan.look_again = False
+    if plan.state in ENDED:
         if not need and not plan.reopen:
             return True
         _reopen(plan)
         weigh(plan)
     if need:
         await _lay_out(plan, need, targets, ctx)
-    elif not plan.head.unknown_total:
-        endings.not_applicable(plan, ctx)
+    else:
+        endings.nothing_left(plan, ctx)
     return True
 
 

@@ -41,6 +41,9 @@ class Wave(Document, collection="waves"):
     changed: tuple[str, ...] = ()
     """Ids of the targets that the deployment touched."""
     not_started: tuple[WaveTarget, ...] = ()
+    """Those that the window's end left unstarted."""
+    left_out: tuple[str, ...] = ()
+    """Ids of the targets that the deployment did not touch because they were not as planned any more."""
     mending: bool = False
     """Whether, verified, it takes back the targets whose failure the policy tolerates."""
     soak_until: datetime | None = None
@@ -76,6 +79,7 @@ class Wave(Document, collection="waves"):
             waits_for=self.waits_for,
             soak_until=self.soak_until,
             left_over=len(self.not_started),
+            left_out=len(self.left_out),
             failed=len(self.failed),
             mending=self.mending,
             needs_person=self.needs_person,
@@ -89,4 +93,4 @@ class Wave(Document, collection="waves"):
     def done(self) -> frozenset[str]:
         """Ids of the targets that it has brought to the version, once it is verified."""
         left = {target.target_id for target in self.not_started}
-        return frozenset(self.ids()) - left - frozenset(self.failed)
+        return frozenset(self.ids()) - left - frozenset((*self.failed, *self.left_out))

@@ -12,7 +12,6 @@ from patchline_planning.wave import Wave
 from patchline_planning.wave_failures import (
     fail,
     faulty,
-    give_up,
     mend,
     need_person,
     request_rollback,
@@ -24,6 +23,8 @@ from patchline_schemas.waves import WaveCancelled, WaveDeployed, WaveDue, WavePl
 DOWNTIME = timedelta(minutes=1)
 """What a target's restart is expected to take, for the notice."""
 LOOK_AGAIN = timedelta(seconds=30)
+NO_TIME_LEFT = "its window ended before any of its targets was touched; what is left gets a wave of its own"
+OUTDATED = "none of its targets is as it was planned any more; the next assessment decides about them"
 
 
 def opened(message: OpenWave) -> Wave:
@@ -143,20 +144,35 @@ def go_on(wave: Wave, trigger: str, ctx: Context) -> None:
 
 
 def deployed(wave: Wave, event: WaveDeployed, ctx: Context) -> None:
-    """The version is installed on what was started; if nothing was, there is nothing to verify."""
+    """The version is installed where it could be; if it is nowhere, there is nothing to verify."""
     wave.deployed_at = ctx.now
     wave.changed = touched(event.results)
     wave.not_started = event.not_started
+    wave.left_out = tuple(result.target_id for result in event.results if result.outcome == "not-started")
     wave.failed = faulty(event.results)
     errors = [result.error for result in event.results if result.target_id in wave.failed and result.error]
     wave.error = "; ".join(errors[:3]) or None
     if any(result.outcome == "succeeded" for result in event.results):
         go_on(wave, "deployed", ctx)
         return
+    if not wave.failed:
+        _nothing_deployed(wave, ctx)
+        return
     wave.move("deployed")
     wave.move("checks-passed")
     release_targets(wave, ctx)
     verified(wave, ctx)
+
+
+def _nothing_deployed(wave: Wave, ctx: Context) -> None:
+    """End without a change: what the window left is followed up, what is not as planned is assessed again."""
+    release_targets(wave, ctx)
+    wave.move("nothing-deployed")
+    wave.idle()
+    ctx.emit(
+        WaveCancelled(order=wave.order, reason=NO_TIME_LEFT if wave.not_started else OUTDATED), part=wave.id
+    )
+    ctx.send(wave.moved())
 
 
 def soak(wave: Wave, ctx: Context) -> None:
@@ -184,9 +200,7 @@ def time_out(wave: Wave, ctx: Context) -> None:
         wave.wake_at = max(wave.began_at + wave.limit, ctx.now + LOOK_AGAIN)
         return
     error = f"timed out: {_STEP_NAMES[wave.state]} did not end within {wave.limit}"
-    if wave.state == "backing-up":
-        give_up(wave, error, ctx)
-    elif wave.state == "rolling-back" or wave.mending:
+    if wave.state == "rolling-back" or wave.mending:
         need_person(wave, error, ctx)
     else:
         fail(wave, error, wave.changed or wave.ids(), ctx)

@@ -45,6 +45,9 @@ class WaveCase(BaseModel):
     failed_targets: frozenset[str] = frozenset()
     rolled_back_targets: frozenset[str] = frozenset()
     not_started_total: int = 0
+    """How many targets the window's end left unstarted."""
+    left_out_total: int = 0
+    """How many targets were not as planned any more, and so not touched."""
 
     @property
     def ended(self) -> Mark | None:

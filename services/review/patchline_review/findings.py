@@ -53,9 +53,10 @@ def due(case: Case, found: RoundCase) -> datetime | None:
 
 
 def targets_total(found: RoundCase) -> int:
-    """How many targets the round was for; those left for a follow-up wave count once."""
-    planned = sum(wave.targets_total for wave in found.waves.values())
-    return planned - sum(wave.not_started_total for wave in found.waves.values())
+    """How many targets the round was for; those left for a later wave count once."""
+    return sum(
+        wave.targets_total - wave.not_started_total - wave.left_out_total for wave in found.waves.values()
+    )
 
 
 def time_in_step(case: Case, found: RoundCase) -> dict[str, timedelta]:
@@ -139,6 +140,11 @@ def _start(wave: WaveCase, before: WaveCase | None) -> Iterator[Finding]:
         left = count(wave.not_started_total, "target")
         yield _finding(
             f"{name} left {left} for a later wave, since its window ended.", wave.deployed, deviation=True
+        )
+    if wave.left_out_total:
+        left = count(wave.left_out_total, "target")
+        yield _finding(
+            f"{name} did not touch {left}, not as planned any more.", wave.deployed, deviation=True
         )
 
 

@@ -131,6 +131,7 @@ def _note_wave(wave: WaveCase, event: waves.WaveEvent, mark: Mark) -> None:
             wave.targets_total = len(event.targets)
         case waves.WaveDeployed():
             wave.not_started_total = len(event.not_started)
+            wave.left_out_total = sum(result.outcome == "not-started" for result in event.results)
         case waves.WaveBackupFailed():
             wave.failed_step = "backup"
         case waves.WaveDeployFailed():
@@ -138,7 +139,9 @@ def _note_wave(wave: WaveCase, event: waves.WaveEvent, mark: Mark) -> None:
         case waves.WaveVerificationFailed():
             wave.failed_step, wave.failed_in_soak = "verification", event.during_soak
         case waves.WaveRolledBack() | waves.WaveRollbackVerified():
-            wave.rolled_back_targets |= {result.target_id for result in event.results}
+            wave.rolled_back_targets |= {
+                result.target_id for result in event.results if result.outcome in ("rolled-back", "succeeded")
+            }
         case _:
             pass
 

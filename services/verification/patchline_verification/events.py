@@ -27,7 +27,9 @@ def deployed_targets(event: WaveDeployed) -> tuple[Assignment, ...]:
 
 def rolled_back_targets(event: WaveRolledBack) -> tuple[Assignment, ...]:
     """The targets that were rolled back; they must still have what the rollback found in effect."""
-    return tuple(_assignment(result, result.to_version) for result in event.results)
+    return tuple(
+        _assignment(result, result.to_version) for result in event.results if result.outcome == "rolled-back"
+    )
 
 
 def checks_passed(lap: Lap, soak_until: datetime) -> WaveChecksPassed:

@@ -190,13 +190,19 @@ class Life:
             WaveBackupFailed(order=due.order, results=self.results(due, "failed"), error="no room")
         )
 
-    async def deploy(self, wave_id: str, *, left_out: int = 0) -> None:
+    async def deploy(self, wave_id: str, *, left_out: int = 0, outdated: Iterable[str] = ()) -> None:
+        """``left_out``: for so many there was no time. ``outdated``: these were not as planned any more."""
         due = self.due(wave_id)
         started = len(due.targets) - left_out
+        changed = {"outcome": "not-started", "error": "it has another version", "to_version": None}
+        results = tuple(
+            result.model_copy(update=changed) if result.target_id in set(outdated) else result
+            for result in self.results(due)
+        )
         await self.say(
             WaveDeployed(
                 order=due.order,
-                results=self.results(due)[:started],
+                results=results[:started],
                 not_started=due.targets[started:],
             )
         )

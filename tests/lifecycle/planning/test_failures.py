@@ -131,10 +131,26 @@ async def test_a_retry_frees_the_targets_and_opens_the_next_round(life: Any) -> 
 
 
 async def test_each_step_has_a_limit(life: Any) -> None:
-    id_, *_ = await two_waves(life)
-    await life.harness.advance(timedelta(hours=1))
+    id_, first, _ = await two_waves(life)
+    await life.harness.advance(timedelta(minutes=30))
+    assert life.state(id_) == "rolling-back"
+    await life.roll_back(first)
     assert life.state(id_) == "failed"
     assert "timed out: the backup" in life.progress(id_).error
+
+
+async def test_a_wave_whose_backup_misses_its_limit_is_taken_back_wherever_its_deployment_began(
+    life: Any,
+) -> None:
+    id_, first, _ = await two_waves(life)
+    await life.harness.advance(timedelta(minutes=30))
+    asked = life.rollback(first)
+    assert ({target.target_id for target in asked.targets}, asked.backups) == ({"a", "b"}, ())
+    await life.back_up(first)
+    await life.deploy(first)
+    assert life.waves(id_)[first] == "rolling-back"
+    await life.roll_back(first)
+    assert (life.state(id_), life.waves(id_)[first]) == ("failed", "rolled-back")
 
 
 async def test_a_deployment_that_misses_its_limit_is_rolled_back(life: Any) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from patchline_schemas.updates import UpdateApproved, UpdateCompleted, UpdateNotApplicable
-from patchline_schemas.waves import WavePlanned
+from patchline_schemas.waves import WaveCancelled, WavePlanned
 
 
 async def test_waves_run_one_after_another_by_criticality(life: Any) -> None:
@@ -91,6 +91,83 @@ async def test_a_large_group_gets_waves_of_the_size_its_policy_sets(life: Any) -
     announced = life.harness.published(WavePlanned)
     assert len({event.order.wave_id for event in announced}) == 51
     assert len({target.target_id for event in announced for target in event.targets}) == 101
+
+
+async def test_a_wave_without_time_for_any_target_is_cancelled_and_followed_up(life: Any) -> None:
+    await life.group("intranet")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet"})
+    first, second = f"{id_}.r1.w1", f"{id_}.r1.w2"
+    await life.back_up(first)
+    await life.deploy(first, left_out=2)
+    assert life.waves(id_) == {first: "cancelled", second: "backing-up"}
+    assert "window ended" in life.of_wave(WaveCancelled, first)[0].reason
+    await life.carry(second)
+    assert life.state(id_) == "completed"
+
+
+async def test_windows_that_never_leave_time_for_any_target_fail_the_update(life: Any) -> None:
+    await life.group("intranet")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet"})
+    for wave_id in (f"{id_}.r1.w1", f"{id_}.r1.w2"):
+        await life.back_up(wave_id)
+        await life.deploy(wave_id, left_out=2)
+    assert life.state(id_) == "failed"
+    assert "make the window longer" in life.progress(id_).error
+
+
+async def test_a_target_with_another_version_than_planned_is_planned_anew_from_the_next_assessment(
+    life: Any,
+) -> None:
+    await life.group("intranet")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet"})
+    first, second = f"{id_}.r1.w1", f"{id_}.r1.w2"
+    await life.back_up(first)
+    await life.deploy(first, outdated=["b"])
+    await life.pass_checks(first)
+    await life.verify(first)
+    held = life.progress(id_).held
+    assert (life.state(id_), held.rule) == ("assessed", "inventory-unknown")
+    assert "has changed since it was planned" in held.who
+    await life.assess("3.1.6", {"b": "intranet"}, revision=2, from_version="3.1.5")
+    assert (life.state(id_), life.progress(id_).round) == ("testing", 1)
+    await life.test_passes(id_)
+    assert [(each.target_id, each.from_version) for each in life.due(second).targets] == [("b", "3.1.5")]
+    await life.carry(second)
+    assert life.state(id_) == "completed"
+    assert len(life.harness.published(UpdateCompleted)) == 1
+
+
+async def test_an_assessment_that_came_meanwhile_counts_for_a_target_that_was_left_out(life: Any) -> None:
+    await life.group("intranet")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    first, second = f"{id_}.r1.w1", f"{id_}.r1.w2"
+    await life.back_up(first)
+    await life.assess("3.1.6", {"a": "intranet"}, revision=2, from_version="3.1.5")
+    await life.deploy(first, outdated=["a"])
+    assert life.waves(id_)[first] == "cancelled"
+    assert life.state(id_) == "testing"
+    await life.test_passes(id_)
+    await life.carry(second)
+    assert life.state(id_) == "completed"
+
+
+async def test_a_round_whose_targets_have_all_left_the_fleet_ends(life: Any) -> None:
+    await life.group("intranet")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    await life.back_up(f"{id_}.r1.w1")
+    await life.deploy(f"{id_}.r1.w1", outdated=["a"])
+    await life.assess("3.1.6", {}, revision=2)
+    assert life.state(id_) == "not-applicable"
+
+
+async def test_a_target_that_is_as_it_was_after_all_is_planned_again_in_time(life: Any) -> None:
+    await life.group("intranet")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    await life.back_up(f"{id_}.r1.w1")
+    await life.deploy(f"{id_}.r1.w1", outdated=["a"])
+    assert life.state(id_) == "assessed"
+    await life.harness.advance(timedelta(minutes=15))
+    assert life.state(id_) == "testing"
 
 
 async def test_what_the_window_leaves_out_gets_a_follow_up_wave(life: Any) -> None:

@@ -9,9 +9,11 @@ from patchline_backup.service import service
 from patchline_backup.settings import Settings
 from patchline_fleet.archives import Archives, FolderArchives
 from patchline_fleet.driver import NotEnoughSpace, Unreachable
+from patchline_fleet.runs import WaveRun, wave_run_id
 from patchline_kit.testing import ServiceHarness
+from patchline_schemas.fleet import TargetRemoved
 from patchline_schemas.updates import UpdateCompleted
-from patchline_schemas.waves import WaveBackedUp, WaveBackupFailed, WaveDue
+from patchline_schemas.waves import WaveBackedUp, WaveBackupFailed, WaveDue, WaveRollbackRequested
 
 DAY = timedelta(days=1)
 
@@ -49,6 +51,39 @@ async def test_every_target_gets_a_backup_that_was_restored_once(tmp_path):
             assert (backup.packages_total, backup.files_total) == (1, 1)
         assert driver.count("restore_to_scratch") == 2
         assert list((tmp_path / "work").iterdir()) == []
+
+
+async def test_a_target_that_has_left_the_fleet_needs_no_backup_and_stops_no_other(tmp_path):
+    driver = FakeDriver("wiki", "shop")
+    async with harness(driver, tmp_path) as h:
+        await register(h, "wiki", "shop")
+        await h.settle()
+        await h.publish(TargetRemoved(revision=2, target_id="shop", group="intranet"))
+        await h.settle()
+        await h.publish(due("wiki", "shop"))
+        await h.settle()
+        (event,) = h.published(WaveBackedUp)
+        assert event.targets == wave_targets("shop", "wiki")
+        assert [backup.target_id for backup in event.backups] == ["wiki"]
+
+
+async def test_a_backup_of_a_wave_that_planning_has_given_up_is_no_news(tmp_path):
+    driver = FakeDriver("wiki")
+    gate = driver.held["backup", "wiki"] = asyncio.Event()
+    async with harness(driver, tmp_path) as h:
+        await register(h, "wiki")
+        event = due("wiki")
+        await h.publish(event)
+        await driver.reached.wait()
+        await h.publish(
+            WaveRollbackRequested(order=event.order, targets=event.targets, backups=(), reason="timed out")
+        )
+        run_id = wave_run_id(event.order.wave_id, "backup")
+        while (await h.document(WaveRun, run_id)).phase != "stopped":
+            await h.handle("backup").changed(WaveRun, run_id, timeout=5)
+        gate.set()
+        await h.settle()
+        assert h.published(WaveBackedUp) == []
 
 
 async def test_a_backup_that_differs_when_restored_does_not_count(tmp_path):

@@ -22,7 +22,15 @@ from patchline_schemas.updates import (
     UpdateProgressed,
     UpdateTestFailed,
 )
-from patchline_schemas.waves import WaveCancelled, WaveDue, WavePlanned, WaveVerificationFailed
+from patchline_schemas.waves import (
+    CheckResult,
+    TargetResult,
+    WaveCancelled,
+    WaveDue,
+    WavePlanned,
+    WaveVerificationFailed,
+    WaveVerified,
+)
 
 PLANNED = examples()[WavePlanned].usual
 UPDATE = examples()[UpdatePlanned].usual
@@ -112,6 +120,30 @@ async def test_a_wave_that_moves_is_told_again_and_its_entry_follows(harness, po
     assert "Before it was planned for 2026-03-03 09:30 UTC." in post.letters[1][1].body
     event = calendar(tmp_path)
     assert (event.decoded("dtstart"), event.decoded("sequence")) == (later, 1)
+
+
+async def test_the_end_of_a_wave_claims_no_check_that_nobody_declared(harness, post):
+    await register(harness)
+    good = TargetResult(target_id="wiki", outcome="succeeded")
+    check = CheckResult(name="selfcheck", passed=True, output="ok", duration=timedelta(seconds=1))
+    checked = good.model_copy(update={"target_id": "blog", "checks": (check,)})
+    for number, results in enumerate([(good,), (checked, good)], start=1):
+        order = PLANNED.order.model_copy(update={"wave_id": f"{UPDATE.update_id}.r1.w{number}"})
+        await harness.publish(PLANNED.model_copy(update={"order": order}))
+        await harness.publish(WaveVerified(order=order, results=results))
+        await harness.settle()
+    alone, beside = (letter.body for _, letter in post.letters if letter.subject.endswith("done"))
+    assert "in effect on 1 target.\n" in alone and "checks passed" not in alone
+    assert "2 targets and the checks passed to the end" in beside
+    assert all("No check is declared for wiki." in body for body in (alone, beside))
+
+
+async def test_targets_that_could_not_be_asked_are_told_at_the_end(harness, post):
+    await register(harness)
+    await harness.publish(examples()[UpdateCompleted].usual.model_copy(update={"unknown_total": 2}))
+    await harness.settle()
+    [(_, letter)] = post.letters
+    assert "2 targets could not be asked" in letter.body
 
 
 async def test_a_cancelled_wave_is_told_and_stays_in_the_calendar_as_cancelled(harness, post, tmp_path):

@@ -231,9 +231,35 @@ async def test_a_target_that_has_another_version_than_assessed_is_not_touched(tm
         await register(h, "wiki")
         await h.publish(await backed_up(driver, tmp_path, "wiki"))
         await h.settle()
-        (event,) = h.published(WaveDeployFailed)
-        assert "has pkg:pypi/jinja2 3.0.0, assessed was 3.1.2" in event.error
+        (result,) = h.published(WaveDeployed)[0].results
+        assert (result.outcome, result.from_version) == ("not-started", "3.0.0")
+        assert "has pkg:pypi/jinja2 3.0.0, assessed was 3.1.2" in result.error
         assert driver.count("apply") == 0
+
+
+async def test_a_target_that_is_left_out_stops_no_other(tmp_path):
+    driver = FakeDriver("blog", "wiki")
+    driver.versions["blog"][JINJA] = "3.1.5"
+    async with harness(driver, tmp_path) as h:
+        await register(h, "blog", "wiki")
+        await h.publish(await backed_up(driver, tmp_path, "blog", "wiki", concurrency=1))
+        await h.settle()
+        (event,) = h.published(WaveDeployed)
+        outcomes = {result.target_id: result.outcome for result in event.results}
+        assert (outcomes, event.not_started) == ({"blog": "not-started", "wiki": "succeeded"}, ())
+
+
+async def test_a_target_without_a_backup_is_not_touched(tmp_path):
+    driver = FakeDriver("blog", "wiki")
+    async with harness(driver, tmp_path) as h:
+        await register(h, "blog", "wiki")
+        event = await backed_up(driver, tmp_path, "blog", "wiki")
+        await h.publish(event.model_copy(update={"backups": event.backups[1:]}))
+        await h.settle()
+        results = {result.target_id: result for result in h.published(WaveDeployed)[0].results}
+        assert results["wiki"].outcome == "succeeded"
+        assert "has no backup" in results["blog"].error
+        assert driver.count("apply", "blog") == 0
 
 
 async def test_a_target_that_has_the_version_already_has_succeeded_untouched(tmp_path):
@@ -314,7 +340,9 @@ async def test_a_target_that_has_left_the_fleet_is_not_touched(tmp_path):
         await h.settle()
         await h.publish(await backed_up(driver, tmp_path, "wiki"))
         await h.settle()
-        assert "no longer in the fleet file" in h.published(WaveDeployFailed)[0].error
+        (result,) = h.published(WaveDeployed)[0].results
+        assert result.outcome == "not-started"
+        assert "no longer in the fleet file" in result.error
         assert driver.calls == []
 
 
@@ -378,12 +406,13 @@ async def test_a_rollback_tries_every_target_even_when_one_fails(tmp_path):
     async with harness(driver, tmp_path) as h:
         await register(h, "a", "b", "c")
         saved = await backups(driver, tmp_path, "a", "b", "c")
-        await FolderArchives(tmp_path / "archives").delete(saved[0].address)
+        for lost in (saved[0], saved[2]):
+            await FolderArchives(tmp_path / "archives").delete(lost.address)
         await h.publish(
             WaveRollbackRequested(
                 order=order(concurrency=1, window_ends_at=NOW),
                 targets=wave_targets("a", "b", "c"),
-                backups=saved[:2],
+                backups=saved,
                 reason="the check failed",
             )
         )
@@ -396,7 +425,7 @@ async def test_a_rollback_tries_every_target_even_when_one_fails(tmp_path):
         ]
         assert "is not there" in event.error
         assert "c (failed)" in event.error
-        assert "no backup of this target" in event.results[2].error
+        assert "is not there" in event.results[2].error
         assert driver.versions["b"][JINJA] == OLD
 
 
@@ -432,9 +461,43 @@ async def test_a_target_that_the_deployment_did_not_change_is_not_rolled_back(tm
         )
         await h.settle()
         (result,) = h.published(WaveRolledBack)[0].results
-        assert (result.outcome, result.to_version) == ("rolled-back", NEW)
+        assert (result.outcome, result.to_version) == ("not-started", None)
         assert "nothing to undo" in result.notes[0]
         assert driver.count("rollback") == 0
+
+
+async def test_a_wave_given_up_before_its_backups_were_heard_of_is_never_deployed(tmp_path):
+    driver = FakeDriver("wiki")
+    async with harness(driver, tmp_path) as h:
+        await register(h, "wiki")
+        event = await backed_up(driver, tmp_path, "wiki")
+        await h.publish(
+            WaveRollbackRequested(order=order(), targets=event.targets, backups=(), reason="timed out")
+        )
+        await h.settle()
+        await h.publish(event)
+        await h.settle()
+        assert [result.outcome for result in h.published(WaveRolledBack)[0].results] == ["not-started"]
+        assert h.published(WaveDeployed) == []
+        assert driver.calls == []
+
+
+async def test_a_deployment_that_had_begun_when_its_wave_was_given_up_goes_back_to_its_own_backup(tmp_path):
+    driver = FakeDriver("wiki")
+    gate = driver.held["apply", "wiki"] = asyncio.Event()
+    async with harness(driver, tmp_path) as h:
+        await register(h, "wiki")
+        event = await backed_up(driver, tmp_path, "wiki")
+        await h.publish(event)
+        await driver.reached.wait()
+        await h.publish(
+            WaveRollbackRequested(order=order(), targets=event.targets, backups=(), reason="timed out")
+        )
+        await h.until(lambda: bool(h.published(WaveRolledBack)))
+        gate.set()
+        await h.settle()
+        assert driver.versions["wiki"][JINJA] == OLD
+        assert h.published(WaveDeployed) == []
 
 
 async def test_a_rollback_after_which_the_version_is_still_in_effect_has_failed(tmp_path):

@@ -204,9 +204,9 @@ class Life:
         retracted = {"update_id": UPDATE, "component": JINJA, "version": "3.1.6", **facts}
         return self.step(feeds.UpdateRetracted.model_validate(retracted))
 
-    def wave_planned(self, version: str, target: str = "wiki") -> str:
+    def wave_planned(self, version: str, target: str = "wiki", number: int = 1) -> str:
         targets = (waves.WaveTarget(target_id=target, from_version=version),)
-        return self.step(waves.WavePlanned(order=order(), starts_at=NINE, targets=targets))
+        return self.step(waves.WavePlanned(order=order(number), starts_at=NINE, targets=targets))
 
     def deployed(
         self,
@@ -241,10 +241,26 @@ class Life:
             )
         )
 
+    def left_out(self, error: str) -> None:
+        """The deployment does not touch the wave's target, which is not as planned any more."""
+        wave = order(1, "intranet")
+        targets = (waves.WaveTarget(target_id="wiki", from_version="3.1.2"),)
+        self.step(waves.WavePlanned(order=wave, starts_at=NINE, targets=targets))
+        self.step(waves.WaveDue(order=wave, targets=targets))
+        outdated = waves.TargetResult(target_id="wiki", outcome="not-started", error=error)
+        self.step(waves.WaveDeployed(order=wave, results=(outdated,)))
+        self.step(waves.WaveCancelled(order=wave, reason="none of its targets is as planned any more"))
+
     def verified(
-        self, number: int = 1, group: str = "intranet", target: str = "wiki", *, passed: bool = True
+        self,
+        number: int = 1,
+        group: str = "intranet",
+        target: str = "wiki",
+        *,
+        passed: bool = True,
+        checked: bool = True,
     ) -> str:
-        results = (self.result(target, checked=True, passed=passed),)
+        results = (self.result(target, checked=checked, passed=passed),)
         wave = order(number, group)
         self.step(waves.WaveChecksPassed(order=wave, results=results, soak_until=NINE))
         return self.step(waves.WaveVerified(order=wave, results=results))

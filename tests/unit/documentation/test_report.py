@@ -65,6 +65,28 @@ def test_a_target_on_which_no_check_passed_is_said_not_to_be_verified_by_them(li
     ) in report(life).summary
 
 
+def test_a_target_without_a_check_is_said_not_to_be_verified_by_one(life):
+    life.published()
+    life.wave_planned("3.1.2")
+    life.verified(checked=False)
+    life.completed()
+    (said,) = [sentence for sentence in report(life).summary if "check" in sentence]
+    assert said.startswith(
+        "The fleet file declares no check for wiki, so only the version was verified there"
+    )
+
+
+def test_a_target_that_was_not_as_planned_is_an_issue_that_its_next_wave_resolves(life):
+    life.published()
+    life.left_out("the target has 3.1.5, assessed was 3.1.2")
+    life.wave_planned("3.1.5", number=2)
+    life.completed()
+    (issue,) = report(life).issues
+    assert issue.what == "1 target not as planned any more, and not touched: wiki."
+    assert "has 3.1.5" in issue.output
+    assert (issue.resolution, issue.resolved) == ("Planned again in Wave 2 (intranet).", True)
+
+
 def test_the_timeline_does_not_say_a_pause_twice_and_names_what_was_withdrawn(life):
     life.published()
     life.paused()

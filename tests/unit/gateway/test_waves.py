@@ -230,8 +230,20 @@ def test_a_target_that_counts_as_good_though_no_check_passed_is_explained() -> N
         ]
         assert said == [
             "No check passed on wiki, so only the version was verified there, not that it works: "
-            "curl wiki failed before the deployment already, at 2026-03-03 09:31:00 UTC."
+            "curl wiki failed before the deployment already, at 2026-03-03 09:31:00 UTC.",
+            "The fleet file declares no check for forum, so only the version was verified there, "
+            "not that it works.",
         ]
+
+
+def test_a_wave_that_touched_no_target_is_cancelled_in_whatever_order_that_is_told() -> None:
+    outdated = result("wiki").model_copy(update={"outcome": "not-started", "error": "it has 3.1.5"})
+    nothing = DEPLOYED.model_copy(update={"results": (outdated,), "not_started": ()})
+    ended = WaveCancelled(order=DEPLOYED.order, reason="none is as planned")
+    for order in itertools.permutations((PLANNED, nothing, ended)):
+        view = view_after(*order)
+        assert (view.state, view.targets["wiki"].outcome) == ("cancelled", "not-started")
+        assert view.targets["wiki"].error == "it has 3.1.5"
 
 
 def test_planning_knows_a_waves_state_best() -> None:

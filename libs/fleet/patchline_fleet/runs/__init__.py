@@ -1,10 +1,10 @@
 """Work on all targets of a wave: one piece of code for backup, deployment, rollback and verification."""
 
+from patchline_fleet.runs.attempt import LeftOut
 from patchline_fleet.runs.checkup import run_checks
 from patchline_fleet.runs.documents import (
     FAILURES,
     Assignment,
-    StopRun,
     TargetRun,
     WaveRun,
     target_run_id,
@@ -20,8 +20,8 @@ __all__ = [
     "ROOM",
     "Assignment",
     "Lap",
+    "LeftOut",
     "Step",
-    "StopRun",
     "TargetRun",
     "WaveRun",
     "WaveRuns",

@@ -24,6 +24,13 @@ PATIENCE = 3
 """So many time limits after it was allowed to start, work that is tried again and again is given up."""
 
 
+class LeftOut(Exception):
+    """The target is not what the wave was planned for, so it is left as it is; the text says why.
+
+    That is no failure: the next assessment decides about it.
+    """
+
+
 async def attempt(
     work: Work, run: TargetRun, known: KnownTarget, ctx: Context, *, removed_too: bool
 ) -> TargetResult:
@@ -37,7 +44,7 @@ async def attempt(
     limit = run.order.target_timeout
     try:
         _patience(run, ctx)
-        target = _workable(known, removed_too=removed_too)
+        target = _of_the_fleet(known, removed_too=removed_too)
         driver = ctx.resource(Drivers).for_target(target)
         async with asyncio.timeout(limit.total_seconds()):
             result = await work(target, driver, run, ctx)
@@ -45,19 +52,21 @@ async def attempt(
         raise LeaseLost(str(error)) from error
     except Busy as error:
         raise RetryLater(str(error), after=ASK_AGAIN) from error
+    except LeftOut as error:
+        result = _ended(run, "not-started", error)
     except Unreachable as error:
         if run.touched_at is None:
-            result = _failed(run, "unreachable", error)
+            result = _ended(run, "unreachable", error)
         else:
             lost = DriverError(f"the target was lost while it was being changed: {error}")
-            result = _failed(run, "failed", lost)
+            result = _ended(run, "failed", lost)
     except TimedOut as error:
-        result = _failed(run, "timed-out", error)
+        result = _ended(run, "timed-out", error)
     except TimeoutError:
         sentence = f"not done within {limit.total_seconds():g} s, the time limit of a step on one target"
-        result = _failed(run, "timed-out", TimeoutError(sentence))
+        result = _ended(run, "timed-out", TimeoutError(sentence))
     except (DriverError, OSError) as error:
-        result = _failed(run, "failed", error)
+        result = _ended(run, "failed", error)
     started_at = result.started_at or run.touched_at or began
     return result.model_copy(update={"started_at": started_at, "ended_at": ctx.now})
 
@@ -68,16 +77,16 @@ def _patience(run: TargetRun, ctx: Context) -> None:
         raise TimedOut(f"tried again and again for {longest} without an end; the service's log says why")
 
 
-def _workable(known: KnownTarget, *, removed_too: bool) -> Target:
+def _of_the_fleet(known: KnownTarget, *, removed_too: bool) -> Target:
     if known.target is None or (known.removed and not removed_too):
-        raise DriverError(
+        raise LeftOut(
             f"{known.id} is no longer in the fleet file (since its revision {known.revision}), "
             "so it was left as it is"
         )
     return known.target
 
 
-def _failed(run: TargetRun, outcome: TargetOutcome, error: Exception) -> TargetResult:
+def _ended(run: TargetRun, outcome: TargetOutcome, error: Exception) -> TargetResult:
     return TargetResult(
         target_id=run.assignment.target_id,
         outcome=outcome,

@@ -49,10 +49,12 @@ class TargetEnded(Message):
     outcome: TargetOutcome
 
 
-class StopRun(Message):
-    """To a wave run: start no more, and say nothing of how it ends."""
+class StartRun(Message):
+    """To a wave run, from another of the same wave that had to be stopped first: run over these targets."""
 
-    reason: str
+    step: str
+    order: WaveOrder
+    assignments: tuple[Assignment, ...]
 
 
 class ForgetTarget(Message):

@@ -40,9 +40,9 @@ ALLOWANCES = (
 def fit(results: Sequence[TargetResult], *, room: int = ROOM) -> tuple[TargetResult, ...]:
     """``results`` in at most ``room`` bytes of JSON: outputs lose their beginning, long lists their end.
 
-    Who ended how, from which version to which, and the name of each failed check always stay. What is
-    left out is named in a note while there is room for one. Raises :class:`ValueError` if even the least
-    does not fit.
+    Who ended how, from which version to which, the name of a failed check, and whether there was any check
+    always stay. What is left out is named in a note while there is room for one. Raises :class:`ValueError`
+    if even the least does not fit.
     """
     for allowance in ALLOWANCES:
         trimmed = tuple(_trimmed(result, allowance) for result in results)
@@ -106,15 +106,15 @@ def _trimmed_check(check: CheckResult, allowance: Allowance) -> CheckResult:
 
 
 def _least(result: TargetResult) -> TargetResult:
-    failed = tuple(
+    failed = tuple(check for check in result.checks if not check.passed)
+    telling = tuple(
         check.model_copy(update={"output": "", "name": check.name[:80]})
-        for check in result.checks
-        if not check.passed
+        for check in (failed or result.checks)[:1]
     )
     return result.model_copy(
         update={
             "error": None if result.error is None else end_of(result.error, 40),
-            "checks": failed[:1],
+            "checks": telling,
             "changes": (),
             "notes": (),
         }

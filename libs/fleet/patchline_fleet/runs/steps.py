@@ -27,8 +27,8 @@ from patchline_fleet.runs.documents import (
     FAILURES,
     Assignment,
     ForgetTarget,
+    StartRun,
     StartTarget,
-    StopRun,
     TargetEnded,
     TargetRun,
     WaveRun,
@@ -110,14 +110,25 @@ class Step:
             run.phase = "running"
             await self.go_on(run, ctx)
 
+    def start_after(self, order: WaveOrder, assignments: Sequence[Assignment], ctx: Context) -> None:
+        """Run the step over a wave once all is stored that this handler changes."""
+        ctx.send(
+            StartRun(
+                to=self.run_id(order.wave_id), step=self.name, order=order, assignments=tuple(assignments)
+            )
+        )
+
     async def forestall(self, order: WaveOrder, reason: str, ctx: Context) -> None:
-        """Stop the wave's run, or see to it that it never begins; no event follows from it any more."""
+        """Stop the wave's run, or see to it that it never begins; no event follows from it any more.
+
+        A run that has ended stays as it is.
+        """
         run = await ctx.load(WaveRun, self.run_id(order.wave_id))
         if run is None:
             run = ctx.create(self._new_run(order))
-        elif run.phase == "ended":
-            raise Stale(f"the wave's {self.name} has ended")
-        stop(run, reason, ctx)
+        if run.phase != "ended":
+            run.phase, run.note, run.waiting = "stopped", reason, ()
+            run.wake_at = ctx.now + KEPT_FOR
 
     async def go_on(self, run: WaveRun, ctx: Context) -> None:
         """Start what may start; if nothing runs and nothing more may start, say how it ended."""
@@ -143,11 +154,20 @@ class Step:
 
     async def _lap(self, run: WaveRun, ctx: Context) -> Lap:
         runs = await runs_of(run, ctx)
-        left = [each for each in runs if each.result is not None and each.result.outcome == "not-started"]
-        ended = [each for each in runs if each.result is not None and each.result.outcome != "not-started"]
+        left = [each for each in runs if self._was_late(each)]
+        ended = [each for each in runs if each.result is not None and not self._was_late(each)]
         not_started = [each.assignment.target for each in left] + [each.target for each in run.waiting]
         why = (run.halted(ctx.now) or "the window had ended") if not_started else None
         return Lap(run.order, run.lap, tuple(ended), tuple(not_started), why)
+
+    def _was_late(self, run: TargetRun) -> bool:
+        """Whether only the window's end kept the work from beginning."""
+        result = run.result
+        return (
+            self.ends_with_window
+            and result is not None
+            and (result.outcome, result.error) == ("not-started", None)
+        )
 
     async def _end(self, run: WaveRun, lap: Lap, ctx: Context) -> None:
         if self.over is None:
@@ -174,7 +194,7 @@ class WaveRuns:
         service.wakes(TargetRun)(self._work)
         service.on(StartTarget)(self._start_target)
         service.on(TargetEnded)(self._target_ended)
-        service.on(StopRun)(self._stop)
+        service.on(StartRun)(self._start_run)
         service.on(ForgetTarget)(self._forget)
 
     def step(
@@ -222,6 +242,9 @@ class WaveRuns:
             ctx.delete(run)
             return
         await step.go_on(run, ctx)
+
+    async def _start_run(self, message: StartRun, ctx: Context) -> None:
+        await self._steps[message.step].start(message.order, message.assignments, ctx)
 
     async def _start_target(self, message: StartTarget, ctx: Context) -> None:
         await known_target(message.assignment.target_id, ctx)
@@ -274,12 +297,6 @@ class WaveRuns:
         run.ends(message.target_id, message.outcome)
         await self._steps[run.step].go_on(run, ctx)
 
-    async def _stop(self, message: StopRun, ctx: Context) -> None:
-        run = await ctx.load(WaveRun, message.to)
-        if run is None or run.phase == "ended":
-            raise Stale("there is nothing to stop")
-        stop(run, message.reason, ctx)
-
     async def _forget(self, message: ForgetTarget, ctx: Context) -> None:
         run = await ctx.load(TargetRun, message.to)
         if run is not None:
@@ -295,9 +312,3 @@ async def is_stopped(run: TargetRun, ctx: Context) -> bool:
     """Whether the work on a target is no longer wanted, because its wave's run was stopped."""
     wave = await ctx.read(WaveRun, run.wave_run)
     return wave is None or wave.phase == "stopped"
-
-
-def stop(run: WaveRun, reason: str, ctx: Context) -> None:
-    """Start no more, and say nothing of how it ends."""
-    run.phase, run.note, run.waiting = "stopped", reason, ()
-    run.wake_at = ctx.now + KEPT_FOR
