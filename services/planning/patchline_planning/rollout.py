@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from patchline_kit.context import Context
@@ -15,12 +16,14 @@ from patchline_planning.plan import Ending, Plan, PlannedWave
 from patchline_planning.supersession import Candidate, superseded
 from patchline_planning.wave import Wave
 from patchline_schemas.updates import UpdateApproved
+from patchline_schemas.values import UpdateState
 
 LOOK_AGAIN = timedelta(seconds=30)
 MOST_WINDOWS_MISSED = 2
 """A wave that had no time to touch a target in so many windows is a failure, not followed up again."""
 ASSESSED_WITHIN = timedelta(minutes=15)
 """What was not as planned is planned from the assessment that there is if so long none newer has come."""
+APPROVED: tuple[UpdateState, ...] = ("scheduled", "rolling-out")
 BUSY = timedelta(seconds=1)
 """How long a plan waits for the pages of a newer assessment before it looks again."""
 
@@ -40,7 +43,7 @@ async def settle(plan: Plan, ctx: Context, *, go_on_after: timedelta = timedelta
     elif plan.state == "awaiting-approval":
         await _approve_if_enough(plan, ctx)
     facts = await _facts(plan, ctx)
-    if plan.ending is None and plan.state in ("scheduled", "rolling-out"):
+    if plan.ending is None and plan.state in APPROVED:
         facts = await _roll_out(plan, facts, ctx)
     plan.held = holding.held(plan, facts)
     look_again_at = progress.say_if_due(plan, ctx)
@@ -130,7 +133,7 @@ async def _facts(plan: Plan, ctx: Context) -> Facts:
     switch = await ctx.read(FleetSwitch, FLEET)
     wave = plan.next_wave()
     why = ""
-    if wave is not None and wave.starts_at is None and plan.state in ("scheduled", "rolling-out"):
+    if wave is not None and wave.starts_at is None and plan.state in APPROVED:
         group = await ctx.read(KnownGroup, wave.group)
         why = group.trouble(ctx.now) if group else ""
     return Facts(now=ctx.now, halt=switch.halt if switch else None, no_window=why)
@@ -260,11 +263,13 @@ async def _approve_if_enough(plan: Plan, ctx: Context) -> None:
             **progress.identity(plan), round=plan.round, approved_by=who, automatic=automatic, reason=reason
         )
     )
-    await _supersede_others(plan, ctx)
+    await compare_versions(plan, ctx)
 
 
-async def _supersede_others(plan: Plan, ctx: Context) -> None:
-    """Hold all live versions of the component against each other, now that this one is approved."""
+async def compare_versions(plan: Plan, ctx: Context) -> None:
+    """Hold all live versions of the component against each other, where this one may start now, or anew."""
+    if plan.state not in APPROVED or plan.pause is not None or plan.ending is not None:
+        return
     others = await ctx.find(Plan, f"component:{plan.head.component}")
     standing = {other.id: other for other in others if other.assessment and other.ending is None}
     standing[plan.id] = plan
@@ -281,19 +286,24 @@ async def _supersede_others(plan: Plan, ctx: Context) -> None:
 
 
 def _candidate(plan: Plan) -> Candidate:
-    gone = ("cancelled", "failed", "rolled-back")
-    approved = plan.state in ("scheduled", "rolling-out")
+    gone, waiting = ("cancelled", "failed", "rolled-back"), ("planned", "due")
     return Candidate(
         update_id=plan.id,
         component=plan.head.component,
         version=plan.head.version,
         advisories=frozenset(plan.head.advisories),
-        approved=approved,
-        starts_at=next((wave.starts_at for wave in plan.of_round() if wave.state not in gone), None),
-        next_start=plan.first_start(),
-        groups_left=frozenset(wave.group for wave in plan.of_round() if wave.state == "planned"),
-        groups=frozenset(wave.group for wave in plan.of_round() if wave.state not in gone),
+        ready=plan.state in APPROVED and plan.pause is None,
+        starts=_first_starts(wave for wave in plan.of_round() if wave.state not in gone),
+        waiting=_first_starts(wave for wave in plan.of_round() if wave.state in waiting),
     )
+
+
+def _first_starts(waves: Iterable[PlannedWave]) -> dict[str, datetime | None]:
+    """By group, when the first of ``waves`` there starts."""
+    starts: dict[str, datetime | None] = {}
+    for wave in waves:
+        starts.setdefault(wave.group, wave.starts_at)
+    return starts
 
 
 def _test_ends_at(plan: Plan, ctx: Context) -> datetime | None:
@@ -305,7 +315,7 @@ def _test_ends_at(plan: Plan, ctx: Context) -> datetime | None:
 def _window_turns_at(plan: Plan, facts: Facts) -> datetime | None:
     """When the next wave's window opens, or closes without it."""
     wave = plan.next_wave()
-    if wave is None or plan.state not in ("scheduled", "rolling-out") or plan.pause or facts.halt:
+    if wave is None or plan.state not in APPROVED or plan.pause or facts.halt:
         return None
     times = [time for time in (wave.starts_at, wave.ends_at) if time is not None and time > facts.now]
     return min(times, default=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,36 +17,34 @@ class Candidate:
     component: str
     version: str
     advisories: frozenset[str]
-    approved: bool
-    """Tested, approved, and not ended."""
-    starts_at: datetime | None
-    """When its first wave starts or has started; None when no window is in sight."""
-    next_start: datetime | None
-    """When its next wave that has not started would start; None when no window is in sight."""
-    groups_left: frozenset[str]
-    """Groups of its waves that have not started."""
-    groups: frozenset[str]
-    """Groups that it reaches, or has reached."""
+    ready: bool
+    """Tested, approved, neither paused nor ended."""
+    starts: Mapping[str, datetime | None]
+    """When it starts, or has started, in each group that it reaches; None when no window is in sight."""
+    waiting: Mapping[str, datetime | None]
+    """When it would start next in each group where a wave of it has not started."""
 
 
 def takes_the_place_of(newer: Candidate, older: Candidate) -> bool:
     """Whether ``newer`` makes what has not started of ``older`` needless.
 
     Only once it is itself tested and approved, fixes all that the older one fixes, reaches the same groups,
-    and starts no later. Versions that cannot be compared leave both standing.
+    and starts no later in each of them. While it is paused, or where versions cannot be compared, both stand.
     """
-    if newer.update_id == older.update_id or newer.component != older.component or not newer.approved:
+    if newer.update_id == older.update_id or newer.component != older.component or not newer.ready:
         return False
     try:
         if compare(newer.component, newer.version, older.version) <= 0:
             return False
     except UnknownVersion:
         return False
-    if not older.advisories <= newer.advisories or not older.groups_left <= newer.groups:
-        return False
-    if newer.starts_at is None:
-        return False
-    return older.next_start is None or newer.starts_at <= older.next_start
+    return older.advisories <= newer.advisories and all(
+        _starts_in_time(newer.starts.get(group), next_start) for group, next_start in older.waiting.items()
+    )
+
+
+def _starts_in_time(start: datetime | None, older_start: datetime | None) -> bool:
+    return start is not None and (older_start is None or start <= older_start)
 
 
 def superseded(candidates: Sequence[Candidate]) -> dict[str, str]:

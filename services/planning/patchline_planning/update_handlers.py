@@ -89,6 +89,7 @@ async def look_again(message: LookAgain, ctx: Context) -> None:
     """A group's windows, or a halt, have changed."""
     plan = await ctx.require(Plan, message.to)
     await rounds.place(plan, ctx)
+    await rollout.compare_versions(plan, ctx)
     await rollout.settle(plan, ctx)
 
 
@@ -156,6 +157,8 @@ async def answer(event: RequestSubmitted, ctx: Context) -> None:
         return
     plan = await ctx.require(Plan, event.update_id)
     _reply(event, ctx, lambda: answers.answer(plan, event, ctx.now))
+    if event.action == "resume":
+        await rollout.compare_versions(plan, ctx)
     await rollout.settle(plan, ctx)
 
 

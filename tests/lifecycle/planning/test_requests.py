@@ -177,6 +177,34 @@ async def test_a_newer_update_takes_the_place_of_an_older_one_once_it_is_approve
     assert life.state(newer) == "scheduled"
 
 
+async def test_a_newer_update_that_is_paused_takes_no_place_before_it_goes_on(life: Any) -> None:
+    saturday = RecurringWindow(rrule="FREQ=WEEKLY;BYDAY=SA;BYHOUR=2", duration=timedelta(hours=2))
+    await life.group("intranet", window=saturday)
+    older = await life.roll_out("3.1.5", {"a": "intranet"})
+    newer = await life.assess("3.1.6", {"a": "intranet"}, advisories=("CVE-1", "CVE-2"))
+    await life.ask("pause", newer)
+    await life.test_passes(newer)
+    assert life.state(older) == "scheduled"
+    await life.ask("resume", newer)
+    assert (life.state(newer), life.state(older)) == ("scheduled", "cancelled")
+
+
+async def test_a_newer_update_that_would_come_later_to_a_group_takes_its_place_once_that_has_changed(
+    life: Any,
+) -> None:
+    saturday = RecurringWindow(rrule="FREQ=WEEKLY;BYDAY=SA;BYHOUR=2", duration=timedelta(hours=2))
+    await life.group("intranet", window=saturday)
+    await life.group("shop", criticality="high", window=saturday, notice=timedelta(days=4))
+    older = await life.roll_out("3.1.5", {"a": "intranet", "b": "shop"})
+    await life.harness.advance(timedelta(days=3))
+    newer = await life.roll_out("3.1.6", {"a": "intranet", "b": "shop"}, advisories=("CVE-1", "CVE-2"))
+    starts = [wave.starts_at for id_ in (older, newer) for wave in life.progress(id_).waves]
+    assert starts[1] < starts[3]
+    assert life.state(older) == "scheduled"
+    await life.group("shop", criticality="high", window=saturday, revision=2)
+    assert life.progress(older).superseded_by == newer
+
+
 async def test_an_update_that_fixes_less_leaves_the_older_one_standing(life: Any) -> None:
     saturday = RecurringWindow(rrule="FREQ=WEEKLY;BYDAY=SA;BYHOUR=2", duration=timedelta(hours=2))
     await life.group("intranet", window=saturday)

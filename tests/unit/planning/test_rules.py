@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -136,11 +137,9 @@ class TestSupersession:
         component="pkg:pypi/x",
         version="1.9",
         advisories=frozenset({"A"}),
-        approved=False,
-        starts_at=NOW,
-        next_start=NOW,
-        groups_left=frozenset({"g"}),
-        groups=frozenset({"g"}),
+        ready=False,
+        starts={"g": NOW, "h": NOW + DAY},
+        waiting={"g": NOW, "h": NOW + DAY},
     )
 
     def newer(self, **changes: Any) -> Candidate:
@@ -149,27 +148,31 @@ class TestSupersession:
             "component": "pkg:pypi/x",
             "version": "1.10",
             "advisories": frozenset({"A", "B"}),
-            "approved": True,
-            "starts_at": NOW,
-            "next_start": NOW,
-            "groups_left": frozenset({"g"}),
-            "groups": frozenset({"g", "h"}),
+            "ready": True,
+            "starts": {"g": NOW, "h": NOW + HOUR},
+            "waiting": {"g": NOW, "h": NOW + HOUR},
         }
         return Candidate(**(values | changes))
 
     def test_a_newer_approved_update_that_fixes_all_takes_the_place(self) -> None:
         assert supersession.superseded([self.older, self.newer()]) == {"old": "new"}
 
+    def test_where_the_older_one_has_started_already_nothing_is_asked_of_the_newer(self) -> None:
+        older = dataclasses.replace(self.older, waiting={"h": None})
+        newer = self.newer(starts={"h": NOW + 9 * DAY})
+        assert supersession.superseded([older, newer]) == {"old": "new"}
+
     @pytest.mark.parametrize(
         "changes",
         [
-            {"approved": False},
+            {"ready": False},
             {"version": "1.8"},
             {"version": "what?"},
             {"advisories": frozenset({"B"})},
-            {"starts_at": NOW + DAY},
-            {"starts_at": None},
-            {"groups": frozenset({"h"})},
+            {"starts": {"g": NOW + HOUR, "h": NOW + HOUR}},
+            {"starts": {"g": NOW, "h": NOW + 2 * DAY}},
+            {"starts": {"g": NOW, "h": None}},
+            {"starts": {"g": NOW}},
         ],
     )
     def test_until_then_both_stand(self, changes: dict[str, Any]) -> None:
