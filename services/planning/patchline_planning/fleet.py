@@ -30,12 +30,8 @@ class KnownGroup(Document, collection="groups", shared=True):
     """While plans are told of a change: the id of the last that was; None when all were."""
 
     def learns(self, event: GroupRegistered) -> bool:
-        """Whether the event changes when waves of this group may start."""
-        return (self.group.window, self.group.notice, self.freezes) != (
-            event.group.window,
-            event.group.notice,
-            event.freezes,
-        )
+        """Whether the event changes when or how waves of this group are done."""
+        return (self.group, self.freezes) != (event.group, event.freezes)
 
     def slot(self, after: datetime, *, notice_given_at: datetime, urgency: Urgency | None) -> Slot | None:
         """When a wave of this group may start next; *immediate* owes no notice.

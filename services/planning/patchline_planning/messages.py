@@ -6,6 +6,7 @@ from datetime import datetime
 
 from patchline_kit.documents import Message
 from patchline_planning.gates import Claim
+from patchline_schemas.fleet import Policies
 from patchline_schemas.updates import UpdateAssessed
 from patchline_schemas.values import WaveState
 from patchline_schemas.waves import WaveOrder, WaveTarget
@@ -78,6 +79,9 @@ class BeginWave(Message):
     """It is the wave's turn and its window is open: own the targets, then be due."""
 
     ends_at: datetime | None
+    policies: Policies
+    """Of its group, as they are now."""
+    priority: int
 
 
 class StandDown(Message):

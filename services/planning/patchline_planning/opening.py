@@ -9,9 +9,10 @@ from patchline_planning import approvals, schedule, waves
 from patchline_planning.evidence import document_of, verified_targets
 from patchline_planning.fleet import KnownGroup
 from patchline_planning.messages import OpenWave
-from patchline_planning.plan import Plan, PlannedWave
+from patchline_planning.plan import Plan, PlannedWave, contacts_to_tell
 from patchline_planning.progress import identity
 from patchline_planning.urgency import priority
+from patchline_planning.wave import terms
 from patchline_schemas.fleet import Group
 from patchline_schemas.ids import wave_id
 from patchline_schemas.updates import AssessedTarget, UpdatePlanned, WaveSummary
@@ -24,7 +25,7 @@ OPENED_AT_ONCE = 20
 def new_wave(plan: Plan, chunk: waves.Chunk, group: Group) -> PlannedWave:
     """The next wave of the round, for the targets in ``chunk``."""
     number, plan.next_number = plan.next_number, plan.next_number + 1
-    return PlannedWave(
+    wave = PlannedWave(
         id=wave_id(plan.id, plan.round, number),
         round=plan.round,
         number=number,
@@ -32,10 +33,10 @@ def new_wave(plan: Plan, chunk: waves.Chunk, group: Group) -> PlannedWave:
         first=chunk.first,
         last=chunk.last,
         targets_total=len(chunk.targets),
-        soak=group.policies.soak,
-        roll_back_all=group.policies.on_failure == "roll-back-all",
-        contacts=len(set(group.contacts)) if group.policies.required_notice else 0,
+        contacts=contacts_to_tell(group),
     )
+    wave.follow(group)
+    return wave
 
 
 def sort_waves(plan: Plan, groups: Mapping[str, Group]) -> None:
@@ -135,10 +136,7 @@ def _opening(plan: Plan, wave: PlannedWave, targets: tuple[WaveTarget, ...], gro
             version=head.version,
             restart_required=head.restart_required,
             window_ends_at=wave.ends_at,
-            concurrency=policies.concurrency,
-            max_failures=policies.max_failures,
-            target_timeout=policies.target_timeout,
-            soak=policies.soak,
+            **terms(policies),
         ),
         targets=targets,
         starts_at=wave.starts_at,

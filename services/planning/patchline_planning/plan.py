@@ -12,6 +12,7 @@ from patchline_kit.documents import Document
 from patchline_planning.approvals import Given, Rule
 from patchline_planning.machine import ENDED, PAUSABLE, UPDATE, WAVE_STARTED
 from patchline_planning.windows import Cause
+from patchline_schemas.fleet import Group
 from patchline_schemas.updates import Held, UpdateAssessed, WaveProgress
 from patchline_schemas.values import UpdateState, Urgency, WaveState
 
@@ -68,6 +69,12 @@ class PlannedWave(BaseModel):
     left_out: int = 0
     """How many of its targets were not as planned any more, and wait for an assessment."""
     error: str | None = None
+
+    def follow(self, group: Group) -> None:
+        """Take over what the group's policies say now; a notice they come to require is for later waves."""
+        self.soak = group.policies.soak
+        self.roll_back_all = group.policies.on_failure == "roll-back-all"
+        self.contacts = min(self.contacts, contacts_to_tell(group))
 
     def started(self) -> bool:
         """Whether something runs on its targets now."""
@@ -193,6 +200,11 @@ class Plan(Document, collection="plans", id_of="update"):
         while len(self.waves) > MOST_WAVES_KEPT and self.waves[0].round < self.round:
             oldest = self.waves[0].round
             self.waves = [wave for wave in self.waves if wave.round != oldest]
+
+
+def contacts_to_tell(group: Group) -> int:
+    """How many contacts must have been told before a wave of ``group`` starts."""
+    return len(set(group.contacts)) if group.policies.required_notice else 0
 
 
 def progress_of(waves: Iterable[PlannedWave]) -> tuple[WaveProgress, ...]:

@@ -14,6 +14,7 @@ from patchline_planning.machine import ENDED, NOT_STARTED, REOPENED_BY_ITSELF
 from patchline_planning.messages import BeginWave, RollBackWave, StandDown, Supersede, WaveMoved
 from patchline_planning.plan import Ending, Plan, PlannedWave
 from patchline_planning.supersession import Candidate, superseded
+from patchline_planning.urgency import priority
 from patchline_planning.wave import Wave
 from patchline_schemas.updates import UpdateApproved
 from patchline_schemas.values import UpdateState
@@ -167,7 +168,14 @@ async def _roll_out(plan: Plan, facts: Facts, ctx: Context) -> Facts:
     wave.starts_at = wave.starts_at or slot.starts_at
     if holding.reason(plan, facts) is None:
         wave.state = "due"
-        ctx.send(BeginWave(to=wave.id, ends_at=slot.ends_at))
+        ctx.send(
+            BeginWave(
+                to=wave.id,
+                ends_at=slot.ends_at,
+                policies=groups[wave.group].group.policies,
+                priority=priority(plan.urgency),
+            )
+        )
     return facts
 
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from patchline_kit.context import Context
 from patchline_planning import approvals, endings, opening, schedule, waves
 from patchline_planning.evidence import assessed_targets, document_of, verified_targets
+from patchline_planning.fleet import KnownGroup
 from patchline_planning.machine import ENDED, NOT_STARTED, REOPENED_BY_ITSELF
 from patchline_planning.messages import ReplanWave, StandDown
 from patchline_planning.plan import Ending, Incoming, Plan, PlannedWave
@@ -222,5 +223,22 @@ def _reopen(plan: Plan) -> None:
 
 async def place(plan: Plan, ctx: Context) -> None:
     """Give the waves that have not started their times anew."""
-    groups = {wave.group for wave in plan.of_round() if wave.state == "planned"}
-    schedule.place(plan, await schedule.known_groups(groups, ctx), ctx)
+    schedule.place(plan, await _groups_ahead(plan, ctx), ctx)
+
+
+async def follow_groups(plan: Plan, ctx: Context) -> None:
+    """Do the waves that have not started as their groups want it now; an approval that was given stands."""
+    groups = await _groups_ahead(plan, ctx)
+    for wave in plan.of_round():
+        if wave.state == "planned":
+            wave.follow(groups[wave.group].group)
+    if groups and plan.state in ("planned", "testing", "awaiting-approval"):
+        plan.approval = approvals.strictest(known.group for known in groups.values())
+    schedule.place(plan, groups, ctx)
+
+
+async def _groups_ahead(plan: Plan, ctx: Context) -> dict[str, KnownGroup]:
+    """The groups of the waves that have not started."""
+    return await schedule.known_groups(
+        {wave.group for wave in plan.of_round() if wave.state == "planned"}, ctx
+    )

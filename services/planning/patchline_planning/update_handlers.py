@@ -26,7 +26,7 @@ from patchline_schemas.values import UpdateState
 
 @service.on(GroupRegistered)
 async def remember_group(event: GroupRegistered, ctx: Context) -> None:
-    """Keep the group's rules; plans that wait for its windows look again if those have changed."""
+    """Keep the group's rules; plans with waves ahead of it look again if those have changed."""
     known = await ctx.load(KnownGroup, event.group.name)
     if known is None:
         known = ctx.create(KnownGroup(id=event.group.name, revision=event.revision, group=event.group))
@@ -86,9 +86,9 @@ async def look_after(plan: Plan, ctx: Context) -> None:
 
 @service.on(LookAgain)
 async def look_again(message: LookAgain, ctx: Context) -> None:
-    """A group's windows, or a halt, have changed."""
+    """A group, or a halt, has changed."""
     plan = await ctx.require(Plan, message.to)
-    await rounds.place(plan, ctx)
+    await rounds.follow_groups(plan, ctx)
     await rollout.compare_versions(plan, ctx)
     await rollout.settle(plan, ctx)
 

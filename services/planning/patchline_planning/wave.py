@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, TypedDict
 
 from pydantic import Field
 
 from patchline_kit.documents import Document
 from patchline_planning.machine import WAVE
 from patchline_planning.messages import WaveMoved
+from patchline_schemas.fleet import Policies
 from patchline_schemas.values import WaveState
 from patchline_schemas.waves import Backup, WaveOrder, WaveTarget
+
+
+class Terms(TypedDict):
+    """What of a group's policies goes with its waves."""
+
+    concurrency: int
+    max_failures: int
+    target_timeout: timedelta
+    soak: timedelta
+
+
+def terms(policies: Policies) -> Terms:
+    """What of ``policies`` goes with a wave."""
+    return {
+        "concurrency": policies.concurrency,
+        "max_failures": policies.max_failures,
+        "target_timeout": policies.target_timeout,
+        "soak": policies.soak,
+    }
 
 
 class Wave(Document, collection="waves"):

@@ -57,7 +57,7 @@ async def begin_wave(message: BeginWave, ctx: Context) -> None:
     """It is its turn: own the targets first."""
     wave = await ctx.require(Wave, message.to)
     if wave.state == "planned":
-        wave_steps.begin(wave, message.ends_at, ctx)
+        wave_steps.begin(wave, message, ctx)
 
 
 @service.on(StandDown)

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from patchline_kit.context import Context
 from patchline_planning import deadlines
 from patchline_planning.fleet import KnownGroup
-from patchline_planning.messages import OpenWave, ReleaseTarget, ReplanWave
-from patchline_planning.wave import Wave
+from patchline_planning.messages import BeginWave, OpenWave, ReleaseTarget, ReplanWave
+from patchline_planning.wave import Wave, terms
 from patchline_planning.wave_failures import (
     fail,
     faulty,
@@ -111,11 +111,13 @@ def drop(wave: Wave, reason: str, ctx: Context) -> None:
     ctx.send(wave.moved())
 
 
-def begin(wave: Wave, ends_at: datetime | None, ctx: Context) -> None:
+def begin(wave: Wave, message: BeginWave, ctx: Context) -> None:
     """It is the wave's turn: ask for its targets, but not past the end of its window."""
     wave.move("turn-came")
-    _ends_with(wave, ends_at)
-    wave.wake_at = ends_at
+    wave.order = wave.order.model_copy(update=dict(terms(message.policies)))
+    wave.priority = message.priority
+    _ends_with(wave, message.ends_at)
+    wave.wake_at = message.ends_at
     ask_for_targets(wave, wave.ids(), ctx)
     ctx.send(wave.moved())
 

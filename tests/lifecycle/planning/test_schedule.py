@@ -112,6 +112,38 @@ async def test_a_wave_starts_within_the_window_as_it_is_by_then(life: Any) -> No
     assert life.due(f"{id_}.r1.w1").order.window_ends_at == START + timedelta(hours=1)
 
 
+async def test_a_wave_is_done_as_the_policies_are_when_it_starts(life: Any) -> None:
+    await life.group("intranet", window=SATURDAY, policies={"on_failure": "roll-back-all"})
+    await life.group("shop", criticality="high", window=SATURDAY)
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "shop"})
+    hour = timedelta(hours=1)
+    later = {"soak": hour, "max_failures": 2, "concurrency": 3, "target_timeout": timedelta(minutes=1)}
+    await life.group("intranet", window=SATURDAY, policies=later, revision=2)
+    plan = await life.plan(id_)
+    assert plan.waves[0].roll_back_all is False
+    assert plan.waves[1].starts_at == FIRST + hour
+    await to_saturday(life)
+    order = life.due(plan.waves[0].id).order
+    assert {name: getattr(order, name) for name in later} == later
+
+
+async def test_an_update_that_waits_for_approval_follows_the_policy_as_it_is_now(life: Any) -> None:
+    await life.group("intranet", policies={"approval": {"minimum_approvers": 2}})
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    await life.ask("approve", id_)
+    assert life.state(id_) == "awaiting-approval"
+    await life.group("intranet", policies={"approval": {"minimum_approvers": 1}}, revision=2)
+    assert life.due_waves() == [f"{id_}.r1.w1"]
+
+
+async def test_a_notice_that_is_required_no_more_holds_no_wave(life: Any) -> None:
+    await life.group("intranet", policies={"required_notice": True}, contacts=("file:a.log",))
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    assert life.held(id_) == "notice-required"
+    await life.group("intranet", contacts=("file:a.log",), revision=2)
+    assert life.due_waves() == [f"{id_}.r1.w1"]
+
+
 async def test_a_window_that_ends_before_the_wave_before_is_verified_is_planned_again(life: Any) -> None:
     await life.group("intranet", window=SATURDAY, policies={"soak": timedelta(hours=3)})
     await life.group("shop", criticality="high", window=SATURDAY)
