@@ -8,10 +8,17 @@ from typing import Literal
 from patchline_gateway.views import UpdateView
 from patchline_schemas.values import TERMINAL_STATES, UpdateState
 
-ON_THE_WAY: frozenset[UpdateState] = frozenset(
-    {"assessed", "planned", "testing", "awaiting-approval", "scheduled", "rolling-out"}
+ON_THE_WAY: tuple[UpdateState, ...] = (
+    "assessed",
+    "planned",
+    "testing",
+    "awaiting-approval",
+    "scheduled",
+    "rolling-out",
 )
-"""States that an update passes once in a round, some within milliseconds: having passed them is enough."""
+"""States that an update passes in this order, some within one step of planning and so without a word."""
+BEYOND: frozenset[UpdateState] = frozenset({"rolling-back", "needs-person", "completed"})
+"""States to which the way leads through all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,16 @@ def standing(view: UpdateView, goal: Goal) -> Standing:
     if goal.state == "closed":
         return Standing(reached=view.closed is not None, ended=False)
     reached = view.state == goal.state or any(
-        seen.state == goal.state and (seen.sequence > goal.since or goal.state in ON_THE_WAY)
+        (seen.state == goal.state and seen.sequence > goal.since) or _lies_behind(goal.state, seen.state)
         for seen in view.reached
     )
     return Standing(reached, ended=not reached and view.state in TERMINAL_STATES)
+
+
+def _lies_behind(goal: UpdateState, seen: UpdateState) -> bool:
+    """Whether an update that was in ``seen`` has passed ``goal``."""
+    if goal not in ON_THE_WAY:
+        return False
+    if seen in BEYOND or goal == ON_THE_WAY[0]:
+        return True
+    return seen in ON_THE_WAY and ON_THE_WAY.index(seen) >= ON_THE_WAY.index(goal)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 from datetime import timedelta
 
+import pytest
+
 from patchline_gateway import projections
 from patchline_gateway.messages import TellDecision, TellGroup, TellLetter, TellNotice, TellTarget, TellUpdate
 from patchline_gateway.views import DeadLetterView, GroupView, NoticeView, TargetView, UpdateView
-from patchline_gateway.waits import Goal, Standing, standing
+from patchline_gateway.waits import ON_THE_WAY, Goal, Standing, standing
 from patchline_schemas.dead_letters import DeadLetterDecided, DeadLettered
 from patchline_schemas.examples import examples
 from patchline_schemas.examples.shared import JINJA, UPDATE, at
@@ -101,6 +103,14 @@ def test_a_wait_ends_when_the_state_is_reached_passed_or_out_of_reach() -> None:
     assert standing(view, Goal("testing", 5)) == Standing(reached=True, ended=False)
     assert standing(view, Goal("failed", 5)) == Standing(reached=False, ended=True)
     assert standing(view, Goal("closed", 5)) == Standing(reached=False, ended=False)
+
+
+@pytest.mark.parametrize("goal", ON_THE_WAY)
+def test_a_state_that_was_passed_without_a_word_is_reached(goal: UpdateState) -> None:
+    assert standing(told(progress(1, "completed")), Goal(goal, 1)).reached
+    scheduled = told(progress(1, "testing"), progress(2, "scheduled"))
+    assert standing(scheduled, Goal(goal, 2)).reached is (goal != "rolling-out")
+    assert standing(told(progress(1, "not-applicable")), Goal(goal, 1)).ended is (goal != "assessed")
 
 
 def test_a_pause_before_the_wait_began_does_not_count() -> None:
