@@ -37,7 +37,7 @@ def register_for_one(group: typer.Typer) -> None:
         ],
     )(approve)
     for action, does in _DOES.items():
-        example = f'patchline update {action} jinja2-3.1.6-1a2b3c --as maria --reason "why"'
+        example = f'patchline update {action} jinja2-3.1.6-1a2b3c --as maria --reason "stocktaking"'
         command(group, action, examples=[example])(_decision(action, does))
 
 

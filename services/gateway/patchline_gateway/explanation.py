@@ -48,10 +48,13 @@ _NEXT: Mapping[UpdateState, Sequence[str]] = {
         'patchline update reject {id} --as NAME --reason "TEXT"',
     ),
     "paused": ('patchline update resume {id} --as NAME --reason "TEXT"',),
-    "needs-person": ('patchline update retry {id} --as NAME --reason "TEXT"',),
+    "needs-person": (
+        'patchline update retry {id} --as NAME --reason "TEXT"',
+        'patchline update cancel {id} --as NAME --reason "TEXT"',
+    ),
     "failed": ("patchline report {id}", 'patchline update retry {id} --as NAME --reason "TEXT"'),
-    "rejected": ('patchline update retry {id} --as NAME --reason "TEXT"',),
-    "cancelled": ('patchline update retry {id} --as NAME --reason "TEXT"',),
+    "rejected": ("patchline report {id}", 'patchline update retry {id} --as NAME --reason "TEXT"'),
+    "cancelled": ("patchline report {id}", 'patchline update retry {id} --as NAME --reason "TEXT"'),
     "completed": ("patchline report {id}",),
 }
 _NOTICE_REQUIRED = "notice-required"

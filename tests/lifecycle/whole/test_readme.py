@@ -9,17 +9,15 @@ from pathlib import Path
 import pytest
 from whole import running
 
-from patchline_fleet.fleetfile import read_fleet_file
 from patchline_schemas.feed_items import parse_items
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()
-FLEET = """\
+
+
+SIMULATED = """\
 groups:
-  - name: intranet
-    criticality: low
-    window: always
-    policies: {approval: {minimum_approvers: 1}, soak: PT1S}
+  - {name: intranet, criticality: low, policies: {soak: PT1S}}
 targets:
   - {id: wiki, group: intranet, driver: sim, path: sim, settings: {packages: "pkg:pypi/jinja2@3.1.2"}}
 """
@@ -35,17 +33,14 @@ def commands(after):
     return [line.partition("  #")[0].strip() for line in block.splitlines()]
 
 
-def test_the_fleet_file_of_the_readme_is_valid(tmp_path):
-    (tmp_path / "apps" / "wiki" / ".venv" / "bin").mkdir(parents=True)
-    (tmp_path / "fleet.yaml").write_text(fenced("yaml")[0])
-    assert [target.id for target in read_fleet_file(tmp_path / "fleet.yaml").targets] == ["wiki"]
-
-
 def test_the_commands_of_the_readme_carry_its_update_to_the_end(tmp_path):
     (tmp_path / "item.json").write_text(fenced("json")[0])
-    lines = commands("From another terminal:")
-    assert len(lines) >= 8
-    with running(tmp_path, FLEET) as whole:
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
+    for line in commands("Take one of yours, or make one:"):
+        subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
+    lines = commands("[from below](#publish-an-update):")
+    assert len(lines) >= 9
+    with running(tmp_path, fenced("yaml")[0]) as whole:
         update_id = "ID"
         for line in lines:
             typed = line.replace("NAME", "dana").replace("TEXT", "'read the notes'")
@@ -56,15 +51,16 @@ def test_the_commands_of_the_readme_carry_its_update_to_the_end(tmp_path):
                 [update] = json.loads(whole.shell("patchline updates -o json").stdout)
                 update_id = update["id"]
         shown = json.loads(whole.shell(f"patchline update show {update_id} -o json").stdout)
+        installed = whole.shell("apps/wiki/.venv/bin/pip freeze").stdout
     assert shown["state"] == "completed"
+    assert "Jinja2==3.1.6" in installed
     assert "3.1.6" in (tmp_path / "report.html").read_text()
 
 
 def test_the_service_of_the_readme_sees_what_a_running_patchline_does(tmp_path):
     (tmp_path / "item.json").write_text(fenced("json")[0])
     [line] = commands("`PATCHLINE_KAFKA=host:9092`:")
-    fleet = FLEET.replace("{minimum_approvers: 1}", "automatic")
-    with running(tmp_path, fleet) as whole:
+    with running(tmp_path, SIMULATED) as whole:
         assert whole.shell("patchline feed publish item.json").returncode == 0
         [update] = json.loads(whole.shell("patchline updates -o json").stdout)
         whole.shell(f"patchline update wait {update['id']} --for closed")

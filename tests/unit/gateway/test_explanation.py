@@ -59,20 +59,24 @@ def test_unknown_targets_are_listed_while_the_update_goes_on(state: str, listed:
 
 
 @pytest.mark.parametrize(
-    ("by", "superseded_by", "next_command"),
+    ("by", "superseded_by", "next_commands"),
     [
-        ("ada", None, f'patchline update retry {UPDATE} --as NAME --reason "TEXT"'),
-        ("jinja2-3.1.7-a74403", "jinja2-3.1.7-a74403", "patchline explain jinja2-3.1.7-a74403"),
+        (
+            "ada",
+            None,
+            [f"patchline report {UPDATE}", f'patchline update retry {UPDATE} --as NAME --reason "TEXT"'],
+        ),
+        ("jinja2-3.1.7-a74403", "jinja2-3.1.7-a74403", ["patchline explain jinja2-3.1.7-a74403"]),
     ],
     ids=["a person", "a newer update"],
 )
 def test_what_was_cancelled_says_by_whom_and_why_and_what_can_be_done(
-    by: str, superseded_by: str | None, next_command: str
+    by: str, superseded_by: str | None, next_commands: list[str]
 ) -> None:
     stopped = Stopped(round=1, sentence=f"Cancelled by {by}: not now")
     view = update(state="cancelled", stopped=stopped, superseded_by=superseded_by)
     assert f"Cancelled by {by}: not now" in text_of(view)
-    assert explain(view, [], [], at(1)).next == [next_command]
+    assert explain(view, [], [], at(1)).next == next_commands
 
 
 def test_why_an_earlier_round_was_cancelled_is_not_said_of_a_later_one() -> None:
