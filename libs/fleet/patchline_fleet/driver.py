@@ -101,6 +101,9 @@ class Driver(Protocol):
 
     A driver may have an attribute ``ecosystems`` (``frozenset({"pypi"})``): the package URL types that its
     inventories can hold. A target that cannot be asked is then unknown for updates of these only.
+
+    It may have a method ``check_settings(target)`` that raises :class:`DriverError` for ``settings`` in the
+    fleet file that it cannot use; it looks at nothing else, so that a fleet file can be checked anywhere.
     """
 
     async def inventory(self, target: Target, *, timeout: timedelta) -> Inventory:

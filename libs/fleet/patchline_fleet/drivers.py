@@ -43,6 +43,16 @@ class Drivers:
             self._made[name] = self._factories[name]()
         return self._made[name]
 
+    def problem(self, target: Target) -> str | None:
+        """Why the target's ``settings`` cannot be used, as far as its driver says; None if they can."""
+        try:
+            check = getattr(self.for_target(target), "check_settings", None)
+            if check is not None:
+                check(target)
+        except DriverError as error:
+            return str(error)
+        return None
+
 
 def _loader(name: str) -> Factory:
     def load() -> Driver:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from patchline_fleet.driver import DriverError, Unreachable
+from patchline_fleet.driver import DriverError
 from patchline_fleet.drivers import Drivers
 from patchline_fleet.sim.driver import SimDriver
 from patchline_fleet.venv_app.driver import VenvDriver
@@ -64,7 +64,7 @@ async def test_a_setting_that_makes_no_sense_is_told(
 
 
 async def test_a_simulated_target_needs_a_folder(sim: SimDriver) -> None:
-    with pytest.raises(Unreachable, match="has no path"):
+    with pytest.raises(DriverError, match="has no path"):
         await sim.inventory(target_of("sim"), timeout=LIMIT)
 
 

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from patchline_fleet.drivers import Drivers
 from patchline_fleet.fleetfile import FleetFile, FleetFileError, Problem, read_fleet_file
 from patchline_fleet.fleetfile.windows import why_impossible, why_overlapping
+from patchline_fleet.sim.driver import SimDriver
+from patchline_fleet.venv_app.driver import VenvDriver
 from patchline_schemas.fleet import Approval, CommandCheck, HttpCheck, RecurringWindow
 
-DRIVERS = ("venv", "sim")
+DRIVERS = Drivers({"venv": VenvDriver, "sim": SimDriver, "plain": object})
 GROUP = "groups: [{name: intranet, criticality: low}]\n"
 
 
@@ -208,7 +211,7 @@ def test_yaml_1_1_does_not_turn_words_into_something_else(apps: Path) -> None:
     fleet = read(
         apps,
         "groups: [{name: no, criticality: low}]\n"
-        "targets: [{id: 1.10, group: no, driver: sim, settings: {on: off, at: 12:30:00}}]\n",
+        "targets: [{id: 1.10, group: no, driver: plain, settings: {on: off, at: 12:30:00}}]\n",
     )
     (target,) = fleet.targets
     assert (target.id, target.group) == ("1.10", "no")
@@ -231,7 +234,7 @@ groups:
 
 
 def test_without_rules_a_rollback_puts_back_only_what_is_in_the_backup(apps: Path) -> None:
-    text = GROUP + "targets: [{id: a, group: intranet, driver: sim, backup: {paths: [data]}}]\n"
+    text = GROUP + "targets: [{id: a, group: intranet, driver: plain, backup: {paths: [data]}}]\n"
     assert read(apps, text).targets[0].backup.restore == ()
 
 
@@ -291,6 +294,28 @@ def test_a_window_may_end_where_the_next_begins_but_not_later() -> None:
 
 
 def test_a_large_file_loads_in_reasonable_time(tmp_path: Path) -> None:
-    lines = [f"  - {{id: t{n}, group: intranet, driver: sim, settings: {{n: {n}}}}}" for n in range(5000)]
+    lines = [f"  - {{id: t{n}, group: intranet, driver: plain, settings: {{n: {n}}}}}" for n in range(5000)]
     fleet = read(tmp_path, GROUP + "targets:\n" + "\n".join(lines))
     assert len(fleet.targets) == 5000
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("driver: sim, path: sim, settings: {latency: soon}", "latency 'soon' is no ISO 8601 duration"),
+        ("driver: sim, path: sim, settings: {latncy: PT1S}", "no such setting 'latncy'"),
+        ("driver: sim", "has no path"),
+        ("driver: venv, path: apps/wiki, settings: {index: mirror}", "no such setting 'index'"),
+    ],
+)
+def test_settings_that_the_driver_cannot_use_are_told_with_their_line(
+    apps: Path, target: str, reason: str
+) -> None:
+    problem = only_problem(apps, f"{GROUP}targets:\n- {{id: wiki, group: intranet, {target}}}\n")
+    assert problem.line == 3
+    assert reason in problem.reason
+
+
+def test_a_driver_that_checks_no_settings_takes_any(apps: Path) -> None:
+    target = "{id: wiki, group: intranet, driver: plain, settings: {port: '22'}}"
+    assert read(apps, f"{GROUP}targets: [{target}]\n").targets[0].settings == {"port": "22"}

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import gc
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from patchline_fleet.drivers import GROUP
+from patchline_fleet.drivers import Drivers
 from patchline_fleet.fleetfile.groups import read_freeze, read_group, read_policies
 from patchline_fleet.fleetfile.nodes import Entry, Notes
 from patchline_fleet.fleetfile.problems import FleetFileError, Problem
@@ -40,8 +39,8 @@ class FleetFile:
         return tuple(each for each in self.freezes if not each.groups or group in each.groups)
 
 
-def read_fleet_file(path: Path, *, drivers: Collection[str] | None = None) -> FleetFile:
-    """Read and check the fleet file at ``path``; ``drivers`` are the known ones, by default those installed.
+def read_fleet_file(path: Path, *, drivers: Drivers | None = None) -> FleetFile:
+    """Read and check the fleet file at ``path``; ``drivers`` are by default those installed.
 
     Raises :class:`FleetFileError` with every problem there is. Relative paths start at its folder.
     """
@@ -53,7 +52,9 @@ def read_fleet_file(path: Path, *, drivers: Collection[str] | None = None) -> Fl
     notes = Notes(shown)
     with _no_collection():
         root = _compose(content, notes)
-        groups, targets, freezes = ([], [], []) if root is None else _read(notes, root, path, drivers)
+        groups, targets, freezes = (
+            ([], [], []) if root is None else _read(notes, root, path, drivers or Drivers.installed())
+        )
     if notes.problems:
         raise FleetFileError(notes.problems)
     return FleetFile(
@@ -95,7 +96,7 @@ def _compose(content: bytes, notes: Notes) -> yaml.Node | None:
 
 
 def _read(
-    notes: Notes, root: yaml.Node, path: Path, drivers: Collection[str] | None
+    notes: Notes, root: yaml.Node, path: Path, drivers: Drivers
 ) -> tuple[list[Group], list[Target], list[Freeze]]:
     parts = notes.mapping(Entry("", root), KEYS)
     if parts is None:
@@ -108,8 +109,6 @@ def _read(
         group = read_group(notes, item, defaults)
         if group:
             groups.append(group)
-    if drivers is None:
-        drivers = {point.name for point in entry_points(group=GROUP)}
     known = Known(base=path.absolute().parent, groups=names.keys(), drivers=drivers)
     targets = [
         target

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from patchline_fleet.drivers import Drivers
 from patchline_fleet.fleetfile.groups import read_name
 from patchline_fleet.fleetfile.nodes import Entry, Notes
 from patchline_fleet.fleetfile.problems import did_you_mean
@@ -28,7 +29,7 @@ class Known:
     base: Path
     """The folder of the fleet file."""
     groups: Collection[str]
-    drivers: Collection[str]
+    drivers: Drivers
     ids: dict[str, int] = field(default_factory=dict)
     """Lines of the ids so far."""
     environments: dict[str, str] = field(default_factory=dict)
@@ -49,7 +50,7 @@ def read_target(notes: Notes, at: Entry, known: Known) -> Target | None:
             case "group":
                 values[key] = _among(notes, part, known.groups, "group")
             case "driver":
-                values[key] = _among(notes, part, known.drivers, "driver")
+                values[key] = _among(notes, part, known.drivers.names, "driver")
             case "path":
                 values[key] = _absolute(notes.text(part), known.base)
             case "checks":
@@ -65,7 +66,12 @@ def read_target(notes: Notes, at: Entry, known: Known) -> Target | None:
     _place(notes, at, parts, values, known)
     if len(notes.problems) > before or not set(REQUIRED) <= values.keys():
         return None
-    return Target(**values)
+    target = Target(**values)
+    problem = known.drivers.problem(target)
+    if problem is not None:
+        notes.wrong(parts.get("settings", at), problem)
+        return None
+    return target
 
 
 def _place(notes: Notes, at: Entry, parts: dict[str, Entry], values: dict[str, Any], known: Known) -> None:

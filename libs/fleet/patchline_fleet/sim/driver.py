@@ -51,6 +51,10 @@ class SimDriver:
         for fleet in self._fleets.values():
             fleet.close()
 
+    def check_settings(self, target: Target) -> None:
+        """Read the target's settings. Raises :class:`DriverError` for one that makes no sense."""
+        settings_of(target)
+
     async def inventory(self, target: Target, *, timeout: timedelta) -> Inventory:
         """The simulated packages."""
         async with self._call(target, "inventory", timeout) as sim:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from patchline_fleet.errors import DriverError, Unreachable
+from patchline_fleet.errors import DriverError
 from patchline_schemas.fleet import Target
 
 STEPS = ("inventory", "precheck", "apply", "backup", "restore", "rollback", "check", "rehearse")
@@ -44,7 +44,7 @@ class SimSettings:
 def settings_of(target: Target) -> SimSettings:
     """Read a target's settings. Raises :class:`DriverError` for one that makes no sense."""
     if target.path is None:
-        raise Unreachable(f"the target {target.id} has no path: the folder of its simulated fleet")
+        raise DriverError(f"sim: {target.id}: has no path: the folder of its simulated fleet")
     given = target.settings
     if unknown := sorted(given.keys() - set(KEYS)):
         raise DriverError(f"sim: {target.id}: no such setting {unknown[0]!r}; there are: {', '.join(KEYS)}")

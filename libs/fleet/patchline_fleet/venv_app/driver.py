@@ -40,6 +40,11 @@ class VenvDriver:
 
     ecosystems = frozenset({"pypi"})
 
+    def check_settings(self, target: Target) -> None:
+        """There are none. Raises :class:`DriverError` for any."""
+        if target.settings:
+            raise DriverError(f"venv: {target.id}: no such setting {min(target.settings)!r}; there are none")
+
     async def inventory(self, target: Target, *, timeout: timedelta) -> Inventory:
         """Every package of the environment, asked from its own interpreter."""
         checks = [list(each.command) for each in target.checks if isinstance(each, CommandCheck)]
