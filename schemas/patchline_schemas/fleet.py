@@ -170,6 +170,16 @@ class GroupRegistered(FleetEvent, topic="fleet.group-registered"):
         return self.group.name
 
 
+class GroupRemoved(FleetEvent, topic="fleet.group-removed"):
+    """A group is no longer in the fleet file."""
+
+    group: str
+    """Its name in the fleet file."""
+
+    def key(self) -> str:
+        return self.group
+
+
 class TargetRegistered(FleetEvent, topic="fleet.target-registered"):
     """A target is in the fleet file."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from patchline_cli.failures import Failure, wrong_use
+from patchline_cli.failures import wrong_use
 from patchline_cli.output import count
 from patchline_cli.session import Session, command
 from patchline_cli.state_folder import Dir, state_folder
@@ -28,8 +28,8 @@ def backup(session: Session, file: File, directory: Dir = None) -> None:
     try:
         manifest = back_up(folder, file)
     except StateArchiveError as error:
-        raise _refused(
-            error, f"`patchline state backup --help` shows how; the state folder is {folder}."
+        raise wrong_use(
+            f"The state is not copied: {error}.", fix="--dir names the folder that `patchline up` was given."
         ) from error
     _show(session, manifest, file, f"Copied the state of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC to {file}")
     session.output.next(f"patchline state restore {file} --dir NEW_FOLDER   to try it")
@@ -43,7 +43,7 @@ def put_back(session: Session, file: File, directory: Dir = None) -> None:
     try:
         manifest = restore(file, folder)
     except StateArchiveError as error:
-        raise _refused(error, "Nothing was restored.") from error
+        raise wrong_use(f"Nothing is restored: {error}.") from error
     _show(
         session, manifest, file, f"Restored the state of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC to {folder}"
     )
@@ -64,8 +64,3 @@ def _show(session: Session, manifest: Manifest, file: Path, done: str) -> None:
     session.output.data(
         {"file": str(file), **shown, "files_total": len(manifest.files), "size_bytes": manifest.size}
     )
-
-
-def _refused(error: StateArchiveError, fix: str) -> Failure:
-    text = str(error)
-    return wrong_use(f"{text[:1].upper()}{text[1:]}.", fix=fix)

@@ -23,6 +23,9 @@ CAUTIONS: dict[str, tuple[str, ...]] = {
         "That the version is installed nowhere: `updates.retraction-assessed` says where it is.",
     ),
     "fleet.group-registered": ("That the group is new: a change of it is told by the same event.",),
+    "fleet.group-removed": (
+        "That nothing of it is under way: a wave that has started in it comes to its end.",
+    ),
     "fleet.target-registered": (
         "That it is new, or that it answers: a change is told by the same event, and nobody has asked it.",
     ),

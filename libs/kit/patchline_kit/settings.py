@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from patchline_kit.validation import reason
+
 PREFIX = "PATCHLINE_"
 DEFAULT_PORT = 8470
 MONGO_URI = re.compile(r"mongodb(\+srv)?://[^/?]+(/[^/?\\. \"$]*)?(\?.*)?$")
@@ -162,14 +164,11 @@ def load_settings(kind: type[S], **given: Any) -> S:
 
 
 def _line(kind: type[ServiceSettings], problem: dict[str, Any]) -> str:
-    message = str(problem["msg"]).removeprefix("Value error, ")
     if not problem["loc"]:
-        return message
+        return str(problem["msg"]).removeprefix("Value error, ")
     name = str(problem["loc"][0]).removeprefix(PREFIX.lower())
     field = kind.model_fields.get(name)
     secret = field is not None and "SecretStr" in str(field.annotation)
     if problem["type"] == "missing":
         return f"{PREFIX}{name.upper()} is not set, and it has no default"
-    return (
-        f"{PREFIX}{name.upper()}={'***' if secret else problem['input']}: {message[:1].lower()}{message[1:]}"
-    )
+    return f"{PREFIX}{name.upper()}={'***' if secret else problem['input']}: {reason(problem)}"

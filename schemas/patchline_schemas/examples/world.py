@@ -80,6 +80,10 @@ def fleet_examples() -> Iterable[Examples]:
         fleet.GroupRegistered(revision=7, group=careful, freezes=(freeze,)),
     )
     yield Examples(
+        fleet.GroupRemoved(revision=2, group="intranet"),
+        fleet.GroupRemoved(revision=8, group="payments"),
+    )
+    yield Examples(
         fleet.TargetRegistered(
             revision=1,
             target=fleet.Target(

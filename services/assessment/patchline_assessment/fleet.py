@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from patchline_assessment.messages import RegisterTarget, RemoveTarget
+from patchline_assessment.messages import RegisterTarget, RemoveGroup, RemoveTarget
 from patchline_fleet.fleetfile import FleetFile
 from patchline_kit.context import Context
 from patchline_kit.documents import Document
@@ -35,13 +35,14 @@ class Fleet(Document, collection="fleet", shared=True):
 
 
 class KnownGroup(Document, collection="groups", shared=True):
-    """A group; its id is the group's name."""
+    """A group; its id is its name. It stays when the file no longer has it: old news must stay old."""
 
     revision: int
     group: Group
     freezes: tuple[Freeze, ...] = ()
     telling_after: str | None = None
     """While updates are told of a change: the id of the last one told."""
+    removed: bool = False
 
 
 class KnownTarget(Document, collection="targets", id_of="target"):
@@ -54,6 +55,17 @@ class KnownTarget(Document, collection="targets", id_of="target"):
     def tags(self) -> frozenset[str]:
         """Whether the file has it."""
         return frozenset() if self.removed else frozenset({REGISTERED})
+
+
+async def groups_gone(fleet: Fleet, file: FleetFile, ctx: Context) -> AsyncIterator[RemoveGroup]:
+    """That ``file`` no longer has them, as messages to the known groups that it means."""
+    in_file = {group.name for group in file.groups}
+    after = ""
+    while page := await ctx.find(KnownGroup, after=after):
+        after = page[-1].id
+        for one in page:
+            if not one.removed and one.id not in in_file:
+                yield RemoveGroup(to=one.id, revision=fleet.revision)
 
 
 async def news(fleet: Fleet, file: FleetFile, ctx: Context) -> AsyncIterator[RegisterTarget | RemoveTarget]:

@@ -23,6 +23,12 @@ class RegisterTarget(Message):
     target: Target
 
 
+class RemoveGroup(Message):
+    """To a group: the fleet file no longer has it."""
+
+    revision: int
+
+
 class RemoveTarget(Message):
     """To a target: the fleet file no longer has it."""
 

@@ -20,6 +20,7 @@ from patchline_assessment.messages import (
     Reassess,
     RegisterGroup,
     RegisterTarget,
+    RemoveGroup,
     RemoveTarget,
 )
 from patchline_assessment.settings import Settings
@@ -34,6 +35,7 @@ from patchline_schemas.fleet import (
     FleetFileRead,
     FleetFileRefused,
     GroupRegistered,
+    GroupRemoved,
     InventoryFailed,
     InventoryReported,
     TargetRegistered,
@@ -54,6 +56,7 @@ service = Service(
         FleetFileRead,
         FleetFileRefused,
         GroupRegistered,
+        GroupRemoved,
         TargetRegistered,
         TargetRemoved,
         InventoryReported,
@@ -121,6 +124,12 @@ async def tell_group_updates(known: KnownGroup, ctx: Context) -> None:
     known.telling_after = await sweep.tell_updates(group_tag(known.id), known.telling_after or "", ctx)
     if known.telling_after is not None:
         known.wake_at = ctx.now
+
+
+@service.on(RemoveGroup)
+async def remove_group(message: RemoveGroup, ctx: Context) -> None:
+    """Tell that a group is gone."""
+    telling.remove_group(await ctx.load(KnownGroup, message.to), message, ctx)
 
 
 @service.on(RegisterTarget)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from patchline_assessment.fleet import Fleet, KnownGroup, KnownTarget, news
+from patchline_assessment.fleet import Fleet, KnownGroup, KnownTarget, groups_gone, news
 from patchline_assessment.fleet_source import Refused
 from patchline_assessment.inventory import Inventory
 from patchline_assessment.messages import (
@@ -16,6 +16,7 @@ from patchline_assessment.messages import (
     KnowledgeChange,
     RegisterGroup,
     RegisterTarget,
+    RemoveGroup,
     RemoveTarget,
 )
 from patchline_fleet.fleetfile import FleetFile
@@ -24,6 +25,7 @@ from patchline_schemas.fleet import (
     FleetFileRead,
     FleetFileRefused,
     GroupRegistered,
+    GroupRemoved,
     TargetRegistered,
     TargetRemoved,
 )
@@ -64,6 +66,8 @@ async def follow(fleet: Fleet, file: FleetFile | Refused | None, ctx: Context) -
                     freezes=file.freezes_of(group.name),
                 )
             )
+        async for gone in groups_gone(fleet, file, ctx):
+            ctx.send(gone)
         await ctx.checkpoint()
         await _tell(fleet, file, ctx)
 
@@ -74,17 +78,27 @@ def register_group(known: KnownGroup | None, message: RegisterGroup, ctx: Contex
         ctx.create(
             KnownGroup(id=message.to, revision=message.revision, group=message.group, freezes=message.freezes)
         )
-    elif message.revision <= known.revision or (known.group, known.freezes) == (
-        message.group,
-        message.freezes,
-    ):
+    elif message.revision <= known.revision or _is_known(known, message):
         return False
     ctx.emit(GroupRegistered(revision=message.revision, group=message.group, freezes=message.freezes))
     if known is None:
         return False
     before = known.group
     known.revision, known.group, known.freezes = message.revision, message.group, message.freezes
+    known.removed = False
     return (before.exposure, before.criticality) != (message.group.exposure, message.group.criticality)
+
+
+def _is_known(known: KnownGroup, message: RegisterGroup) -> bool:
+    return not known.removed and (known.group, known.freezes) == (message.group, message.freezes)
+
+
+def remove_group(known: KnownGroup | None, message: RemoveGroup, ctx: Context) -> None:
+    """Tell that a group is gone."""
+    if known is None or known.removed or message.revision <= known.revision:
+        return
+    known.revision, known.removed = message.revision, True
+    ctx.emit(GroupRemoved(revision=message.revision, group=known.id))
 
 
 def register_target(known: KnownTarget | None, message: RegisterTarget, ctx: Context) -> None:

@@ -75,10 +75,10 @@ class TellInventory(Message):
 
 
 class TellGroup(Message):
-    """A group as the fleet file has it."""
+    """A group as the fleet file has it; null where the file no longer does."""
 
     revision: int
-    group: Group
+    group: Group | None
 
 
 class TellFleetFile(Message):

@@ -130,7 +130,9 @@ def group_told(view: GroupView, news: TellGroup) -> None:
     if news.revision < view.revision:
         return
     group = news.group
-    view.revision = news.revision
+    view.revision, view.removed = news.revision, group is None
+    if group is None:
+        return
     view.criticality, view.exposure = group.criticality, group.exposure
     view.window, view.approval = _window_in_words(group), _approval_in_words(group)
     view.contacts = tuple(without_secrets(contact) for contact in group.contacts)

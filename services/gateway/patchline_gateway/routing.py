@@ -89,6 +89,8 @@ def news_of(event: Event, envelope: Envelope) -> Sequence[Message]:  # noqa: PLR
             return [TellDecision(to=event.letter_id, decided=event)]
         case fleet.GroupRegistered(group=group, revision=revision):
             return [TellGroup(to=group.name, revision=revision, group=group)]
+        case fleet.GroupRemoved(group=name, revision=revision):
+            return [TellGroup(to=name, revision=revision, group=None)]
         case fleet.FleetFileEvent():
             return [_fleet_file_news(event, envelope)]
         case _:

@@ -147,6 +147,7 @@ _says(
 )
 _says(feeds.UpdateRetracted, lambda e: f"{e.vendor} withdrew {e.component} {e.version}: {e.reason}")
 _says(fleet.GroupRegistered, lambda e: f"Group {e.group.name} is in the fleet file.")
+_says(fleet.GroupRemoved, lambda e: f"Group {e.group} left the fleet file.")
 _says(fleet.TargetRegistered, lambda e: f"Target {e.target.id} is in the fleet file.")
 _says(fleet.TargetRemoved, lambda e: f"Target {e.target_id} left the fleet file.")
 _says(

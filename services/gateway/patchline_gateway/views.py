@@ -259,10 +259,11 @@ class GroupView(Document, collection="groups"):
     contacts: tuple[str, ...] = ()
     """Without their secrets."""
     definition: str = ""
+    removed: bool = False
 
     def tags(self) -> frozenset[str]:
         """Found while registered."""
-        return frozenset({"registered"})
+        return frozenset() if self.removed else frozenset({"registered"})
 
 
 class FleetFileView(Document, collection="fleet-file"):

@@ -69,7 +69,9 @@ class World(ServiceHarness):
 
     def fleet(self, targets, *, groups=GROUPS):
         """Write the fleet file: groups by target id."""
-        lines = [f"  - {{id: {id_}, group: {group}, driver: sim, path: sim}}" for id_, group in targets.items()]
+        lines = [
+            f"  - {{id: {id_}, group: {group}, driver: sim, path: sim}}" for id_, group in targets.items()
+        ]
         self.file.write_text(groups + ("targets:\n" + "\n".join(lines) if lines else "targets: []") + "\n")
 
     def has(self, target, **packages):

@@ -11,6 +11,7 @@ from patchline_schemas.fleet import (
     FleetFileRead,
     FleetFileRefused,
     GroupRegistered,
+    GroupRemoved,
     InventoryFailed,
     InventoryReported,
     TargetRegistered,
@@ -90,6 +91,21 @@ async def test_a_removed_target_is_told_and_no_longer_counts(make_world):
         assert world.published(TargetRemoved)[0].revision == 2
         head, targets = world.said(update)
         assert (set(targets), head.affected_total) == ({"shop-1"}, 1)
+
+
+async def test_a_group_that_is_gone_is_told_and_registered_again_when_it_comes_back(make_world):
+    world = make_world()
+    world.fleet(TWO)
+    async with world:
+        await world.ready()
+        before = len(world.published(GroupRegistered))
+        world.fleet({"wiki": "intranet"}, groups="groups:\n  - {name: intranet, criticality: low}\n")
+        await world.advance(timedelta(seconds=10))
+        assert [(event.group, event.revision) for event in world.published(GroupRemoved)] == [("shop", 2)]
+        world.fleet(TWO)
+        await world.advance(timedelta(seconds=10))
+        told = world.published(GroupRegistered)[before:]
+        assert [event.revision for event in told if event.group.name == "shop"] == [3]
 
 
 async def test_a_target_that_comes_back_is_registered_and_counts_again(make_world):

@@ -131,6 +131,17 @@ def test_a_removed_target_comes_back_with_a_later_fleet_file_only() -> None:
     assert view.tags() == {"registered", "group:intranet"}
 
 
+def test_a_group_that_left_the_fleet_file_is_listed_no_more_until_it_comes_back() -> None:
+    view = GroupView(id="shop")
+    present = TellGroup(to="shop", revision=1, group=Group(name="shop", criticality="high"))
+    gone = TellGroup(to="shop", revision=2, group=None)
+    for message in (gone, present):
+        projections.group_told(view, message)
+    assert view.tags() == frozenset()
+    projections.group_told(view, present.model_copy(update={"revision": 3}))
+    assert (view.tags(), view.criticality) == ({"registered"}, "high")
+
+
 def test_a_failed_inventory_keeps_what_was_known_and_says_so() -> None:
     view = TargetView(id="wiki", revision=1)
     good = TellTarget(to="wiki", group="g", asked_at=at(1), runtime="cpython 3.11.7", packages_total=4)

@@ -56,6 +56,13 @@ def test_every_wrong_variable_is_named_with_its_value(monkeypatch):
     assert "PATCHLINE_GRACE=-PT1S: must be longer than nothing" in text
 
 
+def test_a_duration_that_is_none_is_told_with_how_to_write_one(monkeypatch):
+    monkeypatch.setenv("PATCHLINE_GRACE", "30s")
+    assert refusal() == (
+        "PATCHLINE_GRACE=30s: is no ISO 8601 duration: write it like PT30S, PT5M, PT2H or P1D"
+    )
+
+
 @pytest.mark.parametrize("servers", ["kafka", "kafka:port", "a:9092,b", ":9092"])
 def test_bootstrap_servers_are_host_and_port(servers):
     assert "is not host:port" in refusal(kafka=servers)

@@ -17,6 +17,7 @@ def test_only_the_fleets_registrations_keep_the_newest_of_each_key():
     topics = declared_topics()
     assert {name for name, topic in topics.items() if topic.compacted} == {
         "fleet.group-registered",
+        "fleet.group-removed",
         "fleet.target-registered",
         "fleet.target-removed",
     }

@@ -16,7 +16,9 @@ KEEP = timedelta(days=30)
 """How long a handled record is kept, where an installation sets nothing else."""
 KEEP_DEAD_LETTERS = timedelta(days=90)
 """A person looks at these, and may be on holiday."""
-REGISTRATIONS = frozenset({"fleet.group-registered", "fleet.target-registered", "fleet.target-removed"})
+REGISTRATIONS = frozenset(
+    {"fleet.group-registered", "fleet.group-removed", "fleet.target-registered", "fleet.target-removed"}
+)
 """Topics that say what *is* rather than what happened: the newest record of each key is kept forever, so
 that a service that is new reads the whole fleet (and what is no part of it any more)."""
 PLAYBACK = "ledger.played-back"

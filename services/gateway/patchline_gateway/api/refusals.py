@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from patchline_gateway.shapes import ErrorAnswer, Problem
+from patchline_kit.validation import reason
 
 LOG_HINT = "Look into the log of the gateway for the request's time."
 
@@ -61,7 +62,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         problems = [
-            Problem(field=".".join(str(part) for part in found["loc"][1:]) or None, problem=found["msg"])
+            Problem(field=".".join(str(part) for part in found["loc"][1:]) or None, problem=reason(found))
             for found in error.errors()
         ]
         first = problems[0]
