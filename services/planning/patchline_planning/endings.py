@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from patchline_kit.context import Context
-from patchline_planning.machine import UPDATE
+from patchline_planning.machine import NOT_STARTED, UPDATE
 from patchline_planning.messages import DropWave, FreeTargets
 from patchline_planning.plan import Ending, Plan
 from patchline_planning.progress import identity
@@ -17,6 +17,12 @@ from patchline_schemas.updates import (
 from patchline_schemas.values import UpdateState
 
 _TRIGGERS = {"failed": "ended-in-failure", "rejected": "rejected", "cancelled": "cancelled"}
+
+
+def cancel(plan: Plan, ending: Ending) -> None:
+    """End the round without a person's word; one that is rolled back, or needs a person, ends by itself."""
+    if plan.ending is None and plan.state in ("assessed", *NOT_STARTED, "rolling-out"):
+        plan.ending = ending
 
 
 def end_when_idle(plan: Plan, ending: Ending, ctx: Context) -> None:

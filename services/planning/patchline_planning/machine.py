@@ -79,6 +79,8 @@ class Machine(Generic[S]):
 
 NOT_STARTED: tuple[UpdateState, ...] = ("planned", "testing", "awaiting-approval", "scheduled")
 """A plan stands, no target was touched yet."""
+APPROVED: tuple[UpdateState, ...] = ("scheduled", "rolling-out")
+"""Waves may start."""
 PAUSABLE: tuple[UpdateState, ...] = (*NOT_STARTED, "rolling-out")
 """Beneath ``paused`` the round keeps its place in one of these."""
 ENDED: tuple[UpdateState, ...] = ("not-applicable", "completed", "failed", "rejected", "cancelled")

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from patchline_kit.context import Context
-from patchline_planning import approvals, endings, holding, opening, progress, rounds, schedule
+from patchline_planning import (
+    approvals,
+    endings,
+    holding,
+    newer_versions,
+    opening,
+    progress,
+    rounds,
+    schedule,
+)
 from patchline_planning.deadlines import test_limit
 from patchline_planning.fleet import FLEET, FleetSwitch, KnownGroup
 from patchline_planning.holding import Facts
-from patchline_planning.machine import ENDED, NOT_STARTED, REOPENED_BY_ITSELF
-from patchline_planning.messages import BeginWave, RollBackWave, StandDown, Supersede, WaveMoved
+from patchline_planning.machine import APPROVED, ENDED, REOPENED_BY_ITSELF
+from patchline_planning.messages import BeginWave, RollBackWave, StandDown, WaveMoved
 from patchline_planning.plan import Ending, Plan, PlannedWave
-from patchline_planning.supersession import Candidate, superseded
 from patchline_planning.urgency import priority
 from patchline_planning.wave import Wave
 from patchline_schemas.updates import UpdateApproved
-from patchline_schemas.values import UpdateState
+from patchline_schemas.values import WaveState
 
 LOOK_AGAIN = timedelta(seconds=30)
 MOST_WINDOWS_MISSED = 2
 """A wave that had no time to touch a target in so many windows is a failure, not followed up again."""
+DEPLOYED: tuple[WaveState, ...] = ("verifying", "soaking", "verified", "cancelled")
+"""States of a wave whose deployment has ended without a failure of the wave."""
 ASSESSED_WITHIN = timedelta(minutes=15)
 """What was not as planned is planned from the assessment that there is if so long none newer has come."""
-APPROVED: tuple[UpdateState, ...] = ("scheduled", "rolling-out")
 BUSY = timedelta(seconds=1)
 """How long a plan waits for the pages of a newer assessment before it looks again."""
 
@@ -102,7 +110,7 @@ async def wave_moved(plan: Plan, moved: WaveMoved, ctx: Context) -> None:
         plan.move("wave-started")
     if called_back and wave.state != "due":
         await rounds.called_back(plan, ctx)
-    if moved.left_over and not wave.followed_up and wave.state not in ("deploying", "rolling-back"):
+    if moved.left_over and not wave.followed_up and wave.state in DEPLOYED:
         await _follow_up(plan, wave, ctx)
     if wave.state == "rolling-back" and plan.state == "rolling-out":
         plan.move("wave-failed")
@@ -112,22 +120,6 @@ async def wave_moved(plan: Plan, moved: WaveMoved, ctx: Context) -> None:
         plan.error = f"wave {wave.number} ({wave.group}): {wave.error}"
     elif wave.state in ("failed", "rolled-back"):
         _after_failure(plan, wave, ctx)
-
-
-def cancel(plan: Plan, ending: Ending) -> None:
-    """End the round without a person's word; one that is rolled back, or needs a person, ends by itself."""
-    if plan.ending is None and plan.state in ("assessed", *NOT_STARTED, "rolling-out"):
-        plan.ending = ending
-
-
-def supersession_by(update_id: str, version: str) -> Ending:
-    """How a round ends whose place a newer update takes."""
-    return Ending(
-        outcome="cancelled",
-        by=update_id,
-        reason=f"version {version} fixes all that this one fixes and starts no later",
-        superseded_by=update_id,
-    )
 
 
 async def _facts(plan: Plan, ctx: Context) -> Facts:
@@ -271,47 +263,7 @@ async def _approve_if_enough(plan: Plan, ctx: Context) -> None:
             **progress.identity(plan), round=plan.round, approved_by=who, automatic=automatic, reason=reason
         )
     )
-    await compare_versions(plan, ctx)
-
-
-async def compare_versions(plan: Plan, ctx: Context) -> None:
-    """Hold all live versions of the component against each other, where this one may start now, or anew."""
-    if plan.state not in APPROVED or plan.pause is not None or plan.ending is not None:
-        return
-    others = await ctx.find(Plan, f"component:{plan.head.component}")
-    standing = {other.id: other for other in others if other.assessment and other.ending is None}
-    standing[plan.id] = plan
-    if len(standing) == 1:
-        return
-    for older, newer in superseded([_candidate(each) for each in standing.values()]).items():
-        version = standing[newer].head.version
-        if older == plan.id:
-            cancel(plan, supersession_by(newer, version))
-            if plan.ending is not None:
-                endings.end_when_idle(plan, plan.ending, ctx)
-        else:
-            ctx.send(Supersede(to=older, by=newer, by_version=version))
-
-
-def _candidate(plan: Plan) -> Candidate:
-    gone, waiting = ("cancelled", "failed", "rolled-back"), ("planned", "due")
-    return Candidate(
-        update_id=plan.id,
-        component=plan.head.component,
-        version=plan.head.version,
-        advisories=frozenset(plan.head.advisories),
-        ready=plan.state in APPROVED and plan.pause is None,
-        starts=_first_starts(wave for wave in plan.of_round() if wave.state not in gone),
-        waiting=_first_starts(wave for wave in plan.of_round() if wave.state in waiting),
-    )
-
-
-def _first_starts(waves: Iterable[PlannedWave]) -> dict[str, datetime | None]:
-    """By group, when the first of ``waves`` there starts."""
-    starts: dict[str, datetime | None] = {}
-    for wave in waves:
-        starts.setdefault(wave.group, wave.starts_at)
-    return starts
+    await newer_versions.compare(plan, ctx)
 
 
 def _test_ends_at(plan: Plan, ctx: Context) -> datetime | None:

@@ -29,7 +29,8 @@ def takes_the_place_of(newer: Candidate, older: Candidate) -> bool:
     """Whether ``newer`` makes what has not started of ``older`` needless.
 
     Only once it is itself tested and approved, fixes all that the older one fixes, reaches the same groups,
-    and starts no later in each of them. While it is paused, or where versions cannot be compared, both stand.
+    and starts no later in each of them. While it is paused, where versions cannot be compared, and where all
+    of the older one has started, both stand.
     """
     if newer.update_id == older.update_id or newer.component != older.component or not newer.ready:
         return False
@@ -38,7 +39,9 @@ def takes_the_place_of(newer: Candidate, older: Candidate) -> bool:
             return False
     except UnknownVersion:
         return False
-    return older.advisories <= newer.advisories and all(
+    if not older.waiting or not older.advisories <= newer.advisories:
+        return False
+    return all(
         _starts_in_time(newer.starts.get(group), next_start) for group, next_start in older.waiting.items()
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from patchline_kit.context import Context
 from patchline_kit.outcomes import Early, Stale
-from patchline_planning import answers, notices, rollout, rounds
+from patchline_planning import answers, endings, newer_versions, notices, rollout, rounds
 from patchline_planning.answers import Unplanned
 from patchline_planning.approvals import Refusal
 from patchline_planning.declaration import service
@@ -89,7 +89,7 @@ async def look_again(message: LookAgain, ctx: Context) -> None:
     """A group, or a halt, has changed."""
     plan = await ctx.require(Plan, message.to)
     await rounds.follow_groups(plan, ctx)
-    await rollout.compare_versions(plan, ctx)
+    await newer_versions.compare(plan, ctx)
     await rollout.settle(plan, ctx)
 
 
@@ -114,7 +114,7 @@ async def retracted(event: UpdateRetracted, ctx: Context) -> None:
     """The vendor withdrew the version: what has not started does not start."""
     plan = await ctx.load(Plan, event.update_id) or ctx.create(Plan(id=event.update_id, round=1))
     plan.retracted = event.reason
-    rollout.cancel(plan, rounds.retraction(event.reason))
+    endings.cancel(plan, rounds.retraction(event.reason))
     await rollout.settle(plan, ctx)
 
 
@@ -122,7 +122,7 @@ async def retracted(event: UpdateRetracted, ctx: Context) -> None:
 async def superseded(message: Supersede, ctx: Context) -> None:
     """A newer update takes this one's place."""
     plan = await ctx.require(Plan, message.to)
-    rollout.cancel(plan, rollout.supersession_by(message.by, message.by_version))
+    endings.cancel(plan, newer_versions.ending_by(message.by, message.by_version))
     await rollout.settle(plan, ctx)
 
 
@@ -158,7 +158,7 @@ async def answer(event: RequestSubmitted, ctx: Context) -> None:
     plan = await ctx.require(Plan, event.update_id)
     _reply(event, ctx, lambda: answers.answer(plan, event, ctx.now))
     if event.action == "resume":
-        await rollout.compare_versions(plan, ctx)
+        await newer_versions.compare(plan, ctx)
     await rollout.settle(plan, ctx)
 
 

@@ -162,6 +162,10 @@ class TestSupersession:
         newer = self.newer(starts={"h": NOW + 9 * DAY})
         assert supersession.superseded([older, newer]) == {"old": "new"}
 
+    def test_an_older_one_of_which_all_has_started_comes_to_its_own_end(self) -> None:
+        older = dataclasses.replace(self.older, waiting={})
+        assert supersession.superseded([older, self.newer()]) == {}
+
     @pytest.mark.parametrize(
         "changes",
         [
