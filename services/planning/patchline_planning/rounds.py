@@ -57,18 +57,16 @@ def retraction(reason: str) -> Ending:
 
 
 async def open_round(plan: Plan, ctx: Context) -> bool:
-    """Plan every target that needs the update, except those where the last round has verified it.
+    """Plan every target that needs the update, except those not asked since a wave has updated them.
 
-    Those count again once an assessment has shown them as not affected: until then it rests on inventories
-    from before the rollout. False if a newer assessment is coming in, which then leads here again.
+    False if a newer assessment is coming in, which then leads here again.
     """
     targets = await assessed_targets(plan, ctx)
     if targets is None:
         return False
     need = waves.needing(targets, without=await verified_targets(plan, targets, ctx))
+    plan.look_again = False
     plan.left_out, plan.left_out_at = 0, None
-    if plan.state in (*ENDED, "assessed"):
-        plan.look_again = False
     if plan.state in ENDED:
         if not need and not plan.reopen:
             return True

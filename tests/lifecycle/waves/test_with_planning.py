@@ -16,7 +16,7 @@ import patchline_testing.settings
 import patchline_verification.service
 import patchline_verification.settings
 from patchline_kit.testing import SystemHarness
-from patchline_schemas.fleet import Group, GroupRegistered, Policies, TargetRegistered
+from patchline_schemas.fleet import Group, GroupRegistered, Policies, TargetRegistered, TargetRemoved
 from patchline_schemas.ids import update_id
 from patchline_schemas.updates import (
     AssessedTarget,
@@ -26,7 +26,13 @@ from patchline_schemas.updates import (
     UpdateProgressed,
     UpdateTestFailed,
 )
-from patchline_schemas.waves import WaveDeployed, WaveDue, WaveRollbackVerified, WaveVerified
+from patchline_schemas.waves import (
+    WaveDeployed,
+    WaveDeployFailed,
+    WaveDue,
+    WaveRollbackVerified,
+    WaveVerified,
+)
 
 PACKAGES = (
     patchline_planning,
@@ -68,13 +74,13 @@ async def know_fleet(system, sim, per_group=2, **odd):
     return targets
 
 
-async def assess(system, targets):
+async def assess(system, targets, *, version=NEW, installed=OLD, revision=1, fixes="CVE-2025-27516"):
     await system.publish(
         UpdateAssessed(
-            update_id=UPDATE,
-            revision=1,
+            update_id=update_id(JINJA, version),
+            revision=revision,
             component=JINJA,
-            version=NEW,
+            version=version,
             page=1,
             pages=1,
             vendor="palletsprojects",
@@ -85,7 +91,7 @@ async def assess(system, targets):
             released_at=NOW,
             published_at=NOW,
             published_by="feed",
-            advisories=("CVE-2025-27516",),
+            advisories=(fixes,),
             affected_total=len(targets),
             not_affected_total=0,
             unknown_total=0,
@@ -95,8 +101,9 @@ async def assess(system, targets):
                     group=target.group,
                     status="affected",
                     reason="older than the fix",
-                    installed_version=OLD,
+                    installed_version=installed,
                     environment=f"sha256:{target.group}",
+                    collected_at=system.clock.now(),
                 )
                 for target in targets.values()
             ),
@@ -137,4 +144,34 @@ async def test_a_later_wave_that_fails_its_checks_goes_back_and_the_update_fails
     assert [event.order.group for event in system.published(WaveDeployed)] == ["intranet", "shop"]
     last = system.published(UpdateProgressed)[-1]
     assert last.state == "failed"
+    assert system.dead_letters() == []
+
+
+async def test_a_version_that_waits_for_another_one_goes_on_from_what_that_has_installed(system, sim):
+    targets = await know_fleet(system, sim, per_group=1)
+    wiki = {"intranet-0": targets["intranet-0"]}
+    await assess(system, wiki, version="3.1.5", fixes="CVE-2024-56326")
+    await assess(system, wiki)
+    await system.advance(timedelta(minutes=5))
+    assert [event.version for event in system.published(UpdateCompleted)] == ["3.1.5"]
+    waiting = [event for event in system.published(UpdateProgressed) if event.version == NEW][-1]
+    assert (waiting.state, waiting.held.rule) == ("assessed", "inventory-unknown")
+    await assess(system, wiki, installed="3.1.5", revision=2)
+    await system.advance(timedelta(minutes=5))
+    assert [event.version for event in system.published(UpdateCompleted)] == ["3.1.5", NEW]
+    assert system.published(UpdateFailed) == []
+    assert system.dead_letters() == []
+
+
+async def test_a_target_that_has_left_the_fleet_since_it_was_assessed_stops_no_other(system, sim):
+    targets = await know_fleet(system, sim)
+    await system.publish(TargetRemoved(revision=2, target_id="intranet-1", group="intranet"))
+    await assess(system, {id_: targets[id_] for id_ in ("intranet-0", "intranet-1")})
+    await system.advance(timedelta(minutes=5))
+    await assess(system, {}, revision=2)
+    await system.advance(timedelta(minutes=5))
+    (verified,) = system.published(WaveVerified)
+    assert [result.target_id for result in verified.results] == ["intranet-0"]
+    assert len(system.published(UpdateCompleted)) == 1
+    assert system.published(WaveDeployFailed) == system.published(UpdateFailed) == []
     assert system.dead_letters() == []
