@@ -76,8 +76,11 @@ class RoundCase(BaseModel):
     reviewed: bool = False
 
     def in_order(self) -> list[WaveCase]:
-        """Its waves by number."""
-        return sorted(self.waves.values(), key=lambda wave: wave.number)
+        """Its waves as they became due, then those that did not, by number."""
+        return sorted(
+            self.waves.values(),
+            key=lambda wave: (wave.due is None, wave.due.at if wave.due else None, wave.number),
+        )
 
     def complete(self) -> bool:
         """Whether all that the report covers has been seen here too."""

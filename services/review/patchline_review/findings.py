@@ -133,7 +133,7 @@ def _start(wave: WaveCase, before: WaveCase | None) -> Iterator[Finding]:
     if wave.window_ends_at and wave.due.at > wave.window_ends_at + START_TOLERANCE:
         late = length(wave.due.at - wave.window_ends_at)
         yield _finding(f"{name} started {late} after its window had ended.", wave.due, deviation=True)
-    if before and not (before.verified and before.verified.at <= wave.due.at + START_TOLERANCE):
+    if before and not _was_over(before, wave.due.at):
         text = f"{name} started although wave {before.number} ({before.group}) was not verified."
         yield _finding(text, wave.due, before.ended, deviation=True)
     if wave.not_started_total:
@@ -146,6 +146,12 @@ def _start(wave: WaveCase, before: WaveCase | None) -> Iterator[Finding]:
         yield _finding(
             f"{name} did not touch {left}, not as planned any more.", wave.deployed, deviation=True
         )
+
+
+def _was_over(before: WaveCase, now: datetime) -> bool:
+    """Whether ``before`` was verified by ``now``, or had ended without touching a target."""
+    over = before.verified or before.cancelled
+    return over is not None and over.at <= now + START_TOLERANCE
 
 
 def _failure(wave: WaveCase) -> Iterator[Finding]:

@@ -180,6 +180,32 @@ async def test_a_wave_before_its_turn_is_a_deviation(harness):
     assert "Wave 2 (shop) started although wave 1 (intranet) was not verified." in sentences(review)
 
 
+async def test_a_follow_up_wave_in_its_turn_is_no_deviation_whatever_its_number(harness):
+    first, follow_up, last = Life(), Life(), Life()
+    for life, number in ((follow_up, 3), (last, 2)):
+        life.order = ORDER.model_copy(update={"wave_id": f"{life.update_id}.r1.w{number}", "number": number})
+    late = waves.WaveTarget(target_id="blog", from_version="3.1.2")
+    began = [
+        event for event in first.begin() if not isinstance(event, waves.WaveDeployed | waves.WaveChecksPassed)
+    ]
+    nothing = [
+        first.of(waves.WaveDeployed, results=(), not_started=(late,)),
+        first.of(waves.WaveCancelled, reason="its window ended"),
+    ]
+    steps = (
+        waves.WaveDue,
+        waves.WaveBackedUp,
+        waves.WaveDeployed,
+        waves.WaveChecksPassed,
+        waves.WaveVerified,
+    )
+    further = [life.of(kind) for life in (follow_up, last) for kind in steps]
+    ending = [last.of(updates.UpdateCompleted), last.of(updates.UpdateDocumented)]
+    await live(harness, [*began, *nothing, *further, *ending])
+    (review,) = harness.published(UpdateReviewed)
+    assert not any("although" in sentence for sentence in sentences(review))
+
+
 async def test_a_review_does_not_wait_for_ever(harness):
     events = [each for each in Life().completed() if not isinstance(each, waves.WaveVerified)]
     await live(harness, events, step=timedelta(0))
