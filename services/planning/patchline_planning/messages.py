@@ -78,6 +78,8 @@ class ReplanWave(Message):
 class BeginWave(Message):
     """It is the wave's turn and its window is open: own the targets, then be due."""
 
+    revision: int
+    """Of the plan that was tested and approved."""
     ends_at: datetime | None
     policies: Policies
     """Of its group, as they are now."""

@@ -163,6 +163,7 @@ async def _roll_out(plan: Plan, facts: Facts, ctx: Context) -> Facts:
         ctx.send(
             BeginWave(
                 to=wave.id,
+                revision=plan.revision,
                 ends_at=slot.ends_at,
                 policies=groups[wave.group].group.policies,
                 priority=priority(plan.urgency),

@@ -114,7 +114,7 @@ def drop(wave: Wave, reason: str, ctx: Context) -> None:
 def begin(wave: Wave, message: BeginWave, ctx: Context) -> None:
     """It is the wave's turn: ask for its targets, but not past the end of its window."""
     wave.move("turn-came")
-    wave.order = wave.order.model_copy(update=dict(terms(message.policies)))
+    wave.order = wave.order.model_copy(update={"revision": message.revision, **terms(message.policies)})
     wave.priority = message.priority
     _ends_with(wave, message.ends_at)
     wave.wake_at = message.ends_at

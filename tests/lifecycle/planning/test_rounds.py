@@ -99,7 +99,8 @@ async def test_a_wave_that_waits_for_its_targets_is_tested_from_the_version_they
     await life.carry(owning)
     assert waiting not in life.due_waves()
     await life.test_passes(id_)
-    assert {target.from_version for target in life.due(waiting).targets} == {"3.1.5"}
+    due = life.due(waiting)
+    assert ({target.from_version for target in due.targets}, due.order.revision) == ({"3.1.5"}, 2)
 
 
 async def test_a_later_wave_that_waits_for_its_targets_follows_the_newest_assessment(life: Any) -> None:
