@@ -27,6 +27,12 @@ _STATES: Mapping[UpdateState, str] = {
     "rejected": "A person rejected it.",
     "cancelled": "It was cancelled.",
 }
+_LEFT_OUT = (
+    "Its waves have ended, and targets that were not as planned any more are still to be planned anew."
+)
+_COMPLETED_AS_FAR_AS_KNOWN = (
+    "It is in effect and verified on every target that is known to need it; some could not be asked."
+)
 _RULES: Mapping[str, str] = {
     "inventory-unknown": "it is not known what is installed on the targets",
     "needs-person": "a rollback failed and somebody has to look",
@@ -103,6 +109,10 @@ def explain(
 
 def _state(view: UpdateView) -> str:
     """What the state means; of a round that was rejected or cancelled by whom and why, once that is known."""
+    if view.state == "assessed" and any(wave.round == view.round for wave in view.waves):
+        return _LEFT_OUT
+    if view.state == "completed" and view.assessment and view.assessment.unknown_total:
+        return _COMPLETED_AS_FAR_AS_KNOWN
     stopped = view.stopped
     if stopped and view.state in ("rejected", "cancelled") and stopped.round == view.round:
         return stopped.sentence

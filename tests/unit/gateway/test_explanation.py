@@ -130,3 +130,15 @@ def test_a_wave_whose_time_has_come_but_that_is_held_does_not_start_in_the_past(
 ) -> None:
     wave = WaveView(id=WAVE, update_id=UPDATE, round=1, number=1, group="strict", starts_at=at(starts))
     assert said in "\n".join(explain(update(state="awaiting-approval"), [wave], [], at(1)).sentences)
+
+
+def test_an_update_that_goes_back_to_assessed_after_its_waves_says_so() -> None:
+    assert "has no plan yet" in text_of(update(state="assessed", waves=()))
+    assert "still to be planned anew" in text_of(update(state="assessed"))
+
+
+def test_a_completed_update_claims_no_more_than_is_known() -> None:
+    known = AssessmentSummary(revision=1, due_rule="", affected_total=1)
+    assert "on every target that needs it." in text_of(update(state="completed", assessment=known))
+    unsure = known.model_copy(update={"unknown_total": 1})
+    assert "some could not be asked" in text_of(update(state="completed", assessment=unsure))
