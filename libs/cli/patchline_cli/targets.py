@@ -1,4 +1,4 @@
-"""``patchline targets`` and ``inventory``: what there is, and what it has."""
+"""``patchline groups``, ``targets`` and ``inventory``: what there is, and what it has."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from patchline_cli.output import Column
 from patchline_cli.session import Session, command
 from patchline_cli.times import relative
 
+GROUPS = (
+    Column("GROUP", lambda item: item["name"]),
+    Column("CRITICALITY", lambda item: item["criticality"]),
+    Column("EXPOSURE", lambda item: item["exposure"], rank=2),
+    Column("WINDOW", lambda item: item["window"], rank=1, wrap=True),
+    Column("APPROVAL", lambda item: item["approval"], rank=1, wrap=True),
+    Column("CONTACTS", lambda item: ", ".join(item["contacts"]) or "-", rank=3, wrap=True),
+)
 COLUMNS = (
     Column("TARGET", lambda item: item["id"]),
     Column("GROUP", lambda item: item["group"]),
@@ -32,12 +40,19 @@ PACKAGES = (
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the top."""
+    command(app, "groups", examples=["patchline groups", "patchline groups -o json"])(groups)
     command(app, "targets", examples=["patchline targets", "patchline targets --group shop -o jsonl"])(
         targets
     )
     command(app, "inventory", examples=["patchline inventory wiki", "patchline inventory wiki -o json"])(
         inventory
     )
+
+
+def groups(session: Session) -> None:
+    """List the groups of the fleet file, and how each wants to be patched."""
+    found = session.client.pages("/v1/groups", {})
+    session.output.listing(found, GROUPS, empty="No group is registered. See: patchline fleet check FILE")
 
 
 def targets(

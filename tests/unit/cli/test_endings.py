@@ -197,6 +197,7 @@ update cancel
 update retry
 update pause
 update resume
+groups
 targets
 inventory
 waves

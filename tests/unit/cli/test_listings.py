@@ -33,6 +33,14 @@ TARGET = {
     "collected_at": None,
     "inventory_error": "the environment is missing",
 }
+GROUP = {
+    "name": "intranet",
+    "criticality": "low",
+    "exposure": "controlled",
+    "window": "always",
+    "approval": "automatic",
+    "contacts": ["file:notices/intranet.log"],
+}
 NOTICE = {
     "id": "n1",
     "update_id": ID,
@@ -78,6 +86,7 @@ WAVE = {
 }
 LISTINGS = [
     (("updates",), "/v1/updates", UPDATE),
+    (("groups",), "/v1/groups", GROUP),
     (("targets",), "/v1/targets", TARGET),
     (("waves", ID), f"/v1/waves/{ID}", WAVE),
     (("notices",), "/v1/notices", NOTICE),
@@ -118,7 +127,7 @@ def test_a_table_in_a_pipe_has_a_title_and_a_line_for_each_item_uncut(
     api.answer(path, page(item, item))
     lines = patchline(*command).out.splitlines()
     assert len(lines) == 3
-    assert item["id"] in lines[1] or command == ("notices",)
+    assert item.get("id", item.get("name")) in lines[1] or command == ("notices",)
     assert lines[0].isupper()
     assert "\x1b" not in "".join(lines)
 
