@@ -350,7 +350,7 @@ class UpdateCompleted(UpdateEnded, topic="updates.completed"):
     """Every wave of the round is verified."""
 
     unknown_total: int = 0
-    """How many targets could not be asked, so that nobody knows whether they need it."""
+    """Of how many targets it is unknown whether they need it: not to be asked, or changed since."""
 
 
 class UpdateFailed(UpdateEnded, topic="updates.failed"):

@@ -189,7 +189,7 @@ class WaveDeployed(WaveEvent, topic="waves.deployed"):
     """One per target whose turn came; ``not-started``, with an error that says why, for one that is not as
     planned any more: it was not touched, and the next assessment decides."""
     not_started: tuple[WaveTarget, ...] = ()
-    """Targets that the window's end left out; they get a follow-up wave."""
+    """Targets that the window's end left unstarted; they get a follow-up wave."""
 
 
 class WaveDeployFailed(WaveFailed, topic="waves.deploy-failed"):

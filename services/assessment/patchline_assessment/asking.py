@@ -74,11 +74,11 @@ async def ask(inventory: Inventory, asker: Asker, every: timedelta, ctx: Context
         inventory.wake_at = next_ask(inventory.id, ctx.now, every)
 
 
-def touched(event: WaveEvent) -> Iterator[str]:
-    """Ids of the targets that a wave's step has begun to change."""
+def worth_asking(event: WaveEvent) -> Iterator[str]:
+    """Ids of the targets that a wave's step has begun to change, or found to be not as they were assessed."""
     if isinstance(event, WaveDeployed | WaveDeployFailed | WaveRolledBack | WaveRollbackFailed):
         for result in event.results:
-            if result.outcome not in ("pending", "not-started"):
+            if result.error or result.outcome not in ("pending", "not-started"):
                 yield result.target_id
 
 

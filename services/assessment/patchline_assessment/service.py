@@ -181,7 +181,7 @@ async def collect(inventory: Inventory, ctx: Context) -> None:
 async def ask_wave(event: WaveEvent, ctx: Context) -> None:
     """Ask the targets that a wave has touched."""
     if await ctx.load(KnownUpdate, event.order.update_id) is not None:
-        for target_id in asking.touched(event):
+        for target_id in asking.worth_asking(event):
             ctx.send(AskAgain(to=target_id, priority=ChangedFirst))
 
 

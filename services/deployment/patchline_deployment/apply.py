@@ -10,13 +10,16 @@ from patchline_schemas.fleet import Target
 from patchline_schemas.waves import PackageChange, TargetResult, WaveOrder
 
 KEPT_OUTPUT = 2000
+STOPPED = "The deployment was stopped before the target was touched."
 
 
 async def apply_update(target: Target, driver: Driver, run: TargetRun, ctx: Context) -> TargetResult:
     """Bring the wave's version into effect on ``target``; without a backup it is left out.
 
     Before the target is changed the run is stored as *touched*, with what was found there, so that a
-    successor after a crash carries the change on and does not take it for somebody else's.
+    successor after a crash carries the change on and does not take it for somebody else's. A rollback stops
+    the deployment first and then looks whether the target is touched, so whether the deployment was stopped
+    is looked at once more after that is stored.
     """
     order = run.order
     if run.assignment.backup is None:
@@ -28,6 +31,9 @@ async def apply_update(target: Target, driver: Driver, run: TargetRun, ctx: Cont
             return ended
         run.touched_at = ctx.now
         await ctx.checkpoint()
+        if await is_stopped(run, ctx):
+            run.touched_at = None
+            return _untouched(run, run.version_before, STOPPED)
     try:
         applied = await driver.apply(
             target,
@@ -106,7 +112,7 @@ async def _look_first(target: Target, driver: Driver, run: TargetRun, ctx: Conte
     if window_is_over(order, ctx.now):
         return _untouched(run, found, "The window ended before the target was touched.")
     if await is_stopped(run, ctx):
-        return _untouched(run, found, "The deployment was stopped before the target was touched.")
+        return _untouched(run, found, STOPPED)
     return None
 
 

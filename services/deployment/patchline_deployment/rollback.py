@@ -7,11 +7,11 @@ from patchline_deployment.settings import Settings
 from patchline_fleet.archives import Archives
 from patchline_fleet.driver import Applied, Driver, DriverError
 from patchline_fleet.installed import same_version
-from patchline_fleet.runs import TargetRun, target_run_id, wave_run_id
+from patchline_fleet.runs import TargetRun, WaveRun, target_run_id, wave_run_id
 from patchline_fleet.scratch import scratch
 from patchline_kit.context import Context
 from patchline_schemas.fleet import Target
-from patchline_schemas.waves import Backup, CheckResult, TargetResult
+from patchline_schemas.waves import CheckResult, TargetResult
 
 SCRATCH = "rollback"
 """What the names of its scratch folders begin with."""
@@ -28,7 +28,7 @@ async def roll_back(target: Target, driver: Driver, run: TargetRun, ctx: Context
     deployed = await ctx.read(TargetRun, target_run_id(wave_run_id(order.wave_id, "deploy"), target.id))
     if deployed is not None:
         backup = backup or deployed.assignment.backup
-    if run.touched_at is None and _is_untouched(deployed, backup):
+    if run.touched_at is None and await _is_untouched(run, deployed, ctx):
         return _nothing_to_undo(run)
     if backup is None:
         raise DriverError("no backup of this target is named, so there is nothing to go back to")
@@ -74,11 +74,15 @@ def result_of(run: TargetRun, undone: Applied, checks_before: tuple[CheckResult,
     )
 
 
-def _is_untouched(deployed: TargetRun | None, backup: Backup | None) -> bool:
-    """Whether the deployment has ended without a change, or, where nobody knows a backup, never began."""
-    if deployed is None:
-        return backup is None
-    return deployed.result is not None and deployed.touched_at is None
+async def _is_untouched(run: TargetRun, deployed: TargetRun | None, ctx: Context) -> bool:
+    """Whether the deployment, which is stopped by now, has not begun to change the target.
+
+    Of a wave so old that its deployment is forgotten only the backup in the request is left to go by.
+    """
+    if deployed is not None:
+        return deployed.touched_at is None
+    wave = await ctx.read(WaveRun, wave_run_id(run.order.wave_id, "deploy"))
+    return run.assignment.backup is None or (wave is not None and bool(wave.started))
 
 
 def _nothing_to_undo(run: TargetRun) -> TargetResult:

@@ -27,9 +27,7 @@ _STATES: Mapping[UpdateState, str] = {
     "rejected": "A person rejected it.",
     "cancelled": "It was cancelled.",
 }
-_LEFT_OUT = (
-    "Its waves have ended, and targets that were not as planned any more are still to be planned anew."
-)
+_NO_WAVE_LEFT = "No wave of it is left, and no target was touched; what is left has to be assessed anew."
 _COMPLETED_AS_FAR_AS_KNOWN = (
     "It is in effect and verified on every target that is known to need it; some could not be asked."
 )
@@ -110,7 +108,7 @@ def explain(
 def _state(view: UpdateView) -> str:
     """What the state means; of a round that was rejected or cancelled by whom and why, once that is known."""
     if view.state == "assessed" and any(wave.round == view.round for wave in view.waves):
-        return _LEFT_OUT
+        return _NO_WAVE_LEFT
     if view.state == "completed" and view.assessment and view.assessment.unknown_total:
         return _COMPLETED_AS_FAR_AS_KNOWN
     stopped = view.stopped

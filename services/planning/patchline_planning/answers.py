@@ -79,7 +79,7 @@ def approve(plan: Plan, request: RequestSubmitted, now: datetime) -> str:
         revision=plan.revision,
     )
     plan.approvals.append(Given(who=request.who, at=now, reason=request.reason))
-    missing = approvals.missing(plan.approval, plan.approvals)
+    missing = approvals.missing(plan.approval, plan.approvals, plan.head.published_by)
     if missing:
         return f"approved; {missing} more {'person has' if missing == 1 else 'people have'} to approve"
     return f"approved; {_when_it_begins(plan)}"

@@ -75,6 +75,15 @@ def check(
         )
 
 
-def missing(rule: Rule, given: Sequence[Given]) -> int:
+def counting(rule: Rule, given: Sequence[Given], requester: str) -> Sequence[Given]:
+    """Those of the yeses that count under ``rule``, which may have become stricter since they were given."""
+    if rule == "automatic" or not rule.not_the_requester:
+        return given
+    return [yes for yes in given if yes.who != requester]
+
+
+def missing(rule: Rule, given: Sequence[Given], requester: str) -> int:
     """How many further people must approve."""
-    return 0 if rule == "automatic" else max(0, rule.minimum_approvers - len(given))
+    return (
+        0 if rule == "automatic" else max(0, rule.minimum_approvers - len(counting(rule, given, requester)))
+    )

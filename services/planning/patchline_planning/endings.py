@@ -94,15 +94,11 @@ def fitting(ending: Ending, state: UpdateState) -> Ending:
     return ending
 
 
-def complete(plan: Plan, ctx: Context) -> None:
-    """Every wave is verified."""
-    drop_planned(plan, "no target needs the update any more", ctx)
+def _complete(plan: Plan, unknown_total: int, ctx: Context) -> None:
     plan.move("all-verified")
     _close(plan)
     ctx.emit(
-        UpdateCompleted(
-            **identity(plan), round=plan.round, due_at=plan.due_at, unknown_total=plan.head.unknown_total
-        )
+        UpdateCompleted(**identity(plan), round=plan.round, due_at=plan.due_at, unknown_total=unknown_total)
     )
 
 
@@ -114,16 +110,17 @@ def not_applicable(plan: Plan, ctx: Context) -> None:
     ctx.emit(UpdateNotApplicable(**identity(plan), round=plan.round, due_at=plan.due_at))
 
 
-def nothing_left(plan: Plan, ctx: Context) -> None:
-    """No target that could be planned is left.
+def nothing_left(plan: Plan, left_out: int, ctx: Context) -> None:
+    """No target that could be planned is left; ``left_out`` were not as they were assessed.
 
-    A round that has updated some is complete; else those that cannot be asked keep it open.
+    A round that has updated some is complete, and says of how many it is unknown whether they need it. Else
+    those keep it open.
     """
+    unknown_total = plan.head.unknown_total + left_out
     if any(wave.state == "verified" for wave in plan.of_round()):
-        complete(plan, ctx)
-    elif plan.head.unknown_total:
-        if plan.state != "assessed":
-            plan.move("only-unknown")
+        _complete(plan, unknown_total, ctx)
+    elif unknown_total:
+        plan.move("only-unknown")
     else:
         not_applicable(plan, ctx)
 

@@ -10,7 +10,9 @@ from patchline_kit.outcomes import Early
 from patchline_planning.fleet import AssessedPage, page_id
 from patchline_planning.plan import Plan, PlannedWave
 from patchline_planning.wave import Wave
+from patchline_planning.waves import compare
 from patchline_schemas.updates import AssessedTarget
+from patchline_schemas.waves import WaveTarget
 
 
 async def assessed_targets(plan: Plan, ctx: Context) -> list[AssessedTarget] | None:
@@ -41,6 +43,20 @@ async def verified_targets(plan: Plan, targets: Iterable[AssessedTarget], ctx: C
             wave.confirmed = not outdated
             ids |= outdated
     return frozenset(ids)
+
+
+async def late_targets(plan: Plan, wave: PlannedWave, ctx: Context) -> tuple[WaveTarget, ...]:
+    """What the window's end left unstarted, as far as it still belongs there and needs the update."""
+    late = (await document_of(wave, ctx)).not_started
+    targets = await assessed_targets(plan, ctx)
+    if targets is None:
+        return late
+    difference = compare({wave.group: late}, targets)
+    return tuple(
+        difference.changed.get(target.target_id, target)
+        for target in late
+        if target.target_id not in difference.dropped
+    )
 
 
 def _is_after(asked_at: datetime | None, deployed_at: datetime | None) -> bool:

@@ -75,10 +75,11 @@ def approval(plan: Plan, facts: Facts) -> Reason | None:
     """People have to say yes."""
     if plan.state != "awaiting-approval":
         return None
-    missing = approvals.missing(plan.approval, plan.approvals)
+    missing = approvals.missing(plan.approval, plan.approvals, plan.head.published_by)
     if not missing:
         return None
-    given = ", ".join(yes.who for yes in plan.approvals)
+    counting = approvals.counting(plan.approval, plan.approvals, plan.head.published_by)
+    given = ", ".join(yes.who for yes in counting)
     more = "one person" if missing == 1 else f"{missing} people"
     but = (
         f", not {plan.head.published_by}"
@@ -105,11 +106,11 @@ def soak(plan: Plan, facts: Facts) -> Reason | None:
 def notice_required(plan: Plan, facts: Facts) -> Reason | None:
     """A notice that the policy requires has not been sent yet, or could not be."""
     wave = plan.next_wave()
-    if not _may_roll_out(plan) or wave is None or plan.notice_waived or len(wave.told) >= wave.contacts:
+    if not _may_roll_out(plan) or wave is None or plan.notice_waived or not wave.untold():
         return None
     if wave.notice_missed:
         return Reason("notice-required", f"anybody who resumes it; {wave.notice_missed} could not be told")
-    left = wave.contacts - len(wave.told)
+    left = len(wave.untold())
     who = f"the notice to {left} contact{'s' if left > 1 else ''} of {wave.group}"
     return Reason("notice-required", f"{who}, once it is delivered, or anybody who resumes it")
 

@@ -97,13 +97,16 @@ UPDATE: Machine[UpdateState] = Machine(
         ),
         Transition(("assessed",), "laid-out", "planned", "waves and windows are set"),
         Transition(
-            ("testing", "awaiting-approval", "scheduled"), "revised", "planned", "more targets need it"
+            ("testing", "awaiting-approval", "scheduled"),
+            "revised",
+            "planned",
+            "more targets need it, or from another version",
         ),
         Transition(
-            (*NOT_STARTED, "rolling-out"),
+            ("assessed", *NOT_STARTED, "rolling-out"),
             "only-unknown",
             "assessed",
-            "the targets that are left cannot be asked",
+            "the targets that are left cannot be asked, or are not as they were assessed",
         ),
         Transition(("planned",), "announced", "testing", "every wave is planned"),
         Transition(("testing",), "test-passed", "awaiting-approval", "it works in copies of real targets"),
@@ -113,13 +116,7 @@ UPDATE: Machine[UpdateState] = Machine(
         Transition(("awaiting-approval",), "approved", "scheduled", "a policy or enough people agree"),
         Transition(("scheduled",), "wave-started", "rolling-out", "the first wave owns its targets"),
         Transition(
-            ("rolling-out",),
-            "left-out",
-            "assessed",
-            "targets were not as planned any more, a newer assessment decides",
-        ),
-        Transition(
-            ("assessed", *NOT_STARTED, "rolling-out"), "all-verified", "completed", "every wave is verified"
+            ("rolling-out",), "all-verified", "completed", "every wave that touched a target is verified"
         ),
         Transition(("rolling-out",), "wave-failed", "rolling-back", "a wave goes back to its backups"),
         Transition(
@@ -159,7 +156,10 @@ WAVE: Machine[WaveState] = Machine(
     (
         Transition(("planned",), "turn-came", "due", "its window is open and it is its turn"),
         Transition(
-            ("due",), "stood-down", "planned", "the window ended or a person paused before it started"
+            ("due",),
+            "stood-down",
+            "planned",
+            "no window is open any more, a person paused, or what it was planned for has changed",
         ),
         Transition(("due",), "targets-owned", "backing-up", "no other wave works on its targets"),
         Transition(("planned", "due"), "dropped", "cancelled", "it will not happen"),

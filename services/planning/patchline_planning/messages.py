@@ -6,7 +6,6 @@ from datetime import datetime
 
 from patchline_kit.documents import Message
 from patchline_planning.gates import Claim
-from patchline_schemas.fleet import Policies
 from patchline_schemas.updates import UpdateAssessed
 from patchline_schemas.values import WaveState
 from patchline_schemas.waves import WaveOrder, WaveTarget
@@ -73,6 +72,8 @@ class ReplanWave(Message):
     """Ids of targets that no longer need the update."""
     refresh: tuple[WaveTarget, ...] = ()
     """Targets that come from another version now."""
+    number: int = 0
+    """Counts what the wave was sent of this kind."""
 
 
 class BeginWave(Message):
@@ -81,8 +82,6 @@ class BeginWave(Message):
     revision: int
     """Of the plan that was tested and approved."""
     ends_at: datetime | None
-    policies: Policies
-    """Of its group, as they are now."""
     priority: int
 
 

@@ -78,7 +78,6 @@ def follow_up(
     """Plan the targets that the window's end left out, right after the wave that they come from."""
     wave = new_wave(plan, waves.Chunk(before.group, tuple(left)), group.group)
     wave.opened, wave.notice_given_at = True, ctx.now
-    wave.windows_missed = before.windows_missed
     slot = group.slot(ctx.now, notice_given_at=ctx.now, urgency=plan.urgency)
     schedule.put(wave, slot)
     plan.waves.insert(plan.waves.index(before) + 1, wave)

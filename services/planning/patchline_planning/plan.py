@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from patchline_kit.contacts import without_secrets
 from patchline_kit.documents import Document
 from patchline_planning.approvals import Given, Rule
 from patchline_planning.machine import ENDED, PAUSABLE, UPDATE, WAVE_STARTED
@@ -48,8 +49,10 @@ class PlannedWave(BaseModel):
     soak: timedelta = timedelta(0)
     soak_until: datetime | None = None
     roll_back_all: bool = False
-    contacts: int = 0
-    """How many contacts must have been told before it starts; 0 unless the policy requires a notice."""
+    replans: int = 0
+    """How many changes of its plan it was sent."""
+    contacts: list[str] = Field(default_factory=list)
+    """Who must have been told before it starts, without secrets; nobody unless a policy requires it."""
     told: list[str] = Field(default_factory=list)
     notice_missed: str | None = None
     """The contact that could not be told."""
@@ -64,8 +67,6 @@ class PlannedWave(BaseModel):
     """Whether it takes those back now."""
     followed_up: bool = False
     """Whether what the window's end left unstarted has a wave of its own."""
-    windows_missed: int = 0
-    """In how many windows, one after another, nothing was deployed on these targets for want of time."""
     left_out: int = 0
     """How many of its targets were not as planned any more, and wait for an assessment."""
     error: str | None = None
@@ -74,7 +75,12 @@ class PlannedWave(BaseModel):
         """Take over what the group's policies say now; a notice they come to require is for later waves."""
         self.soak = group.policies.soak
         self.roll_back_all = group.policies.on_failure == "roll-back-all"
-        self.contacts = min(self.contacts, contacts_to_tell(group))
+        to_tell = contacts_to_tell(group)
+        self.contacts = [contact for contact in self.contacts if contact in to_tell]
+
+    def untold(self) -> list[str]:
+        """Contacts that must be told before it starts, and are not yet."""
+        return [contact for contact in self.contacts if contact not in self.told]
 
     def started(self) -> bool:
         """Whether something runs on its targets now."""
@@ -134,9 +140,13 @@ class Plan(Document, collection="plans", id_of="update"):
     """A person asked for the next round."""
     look_again: bool = False
     """An assessment came in while waves were running."""
+    called_back: bool = False
+    """The first wave, which asks for its targets, was told to stand down for a newer assessment."""
     left_out: int = 0
-    """So many targets were not as planned any more and wait for an assessment."""
+    """So many targets were not as planned any more when the waves had ended, and wait for an assessment."""
     left_out_at: datetime | None = None
+    left_out_revision: int | None = None
+    """The newest assessment by then, if they were planned by it already."""
     retracted: str | None = None
     superseded_by: str | None = None
     error: str | None = None
@@ -202,9 +212,9 @@ class Plan(Document, collection="plans", id_of="update"):
             self.waves = [wave for wave in self.waves if wave.round != oldest]
 
 
-def contacts_to_tell(group: Group) -> int:
-    """How many contacts must have been told before a wave of ``group`` starts."""
-    return len(set(group.contacts)) if group.policies.required_notice else 0
+def contacts_to_tell(group: Group) -> list[str]:
+    """Who must have been told before a wave of ``group`` starts, without secrets, as notices name them."""
+    return sorted(set(map(without_secrets, group.contacts))) if group.policies.required_notice else []
 
 
 def progress_of(waves: Iterable[PlannedWave]) -> tuple[WaveProgress, ...]:

@@ -16,19 +16,17 @@ from patchline_planning import (
     schedule,
 )
 from patchline_planning.deadlines import test_limit
+from patchline_planning.evidence import late_targets
 from patchline_planning.fleet import FLEET, FleetSwitch, KnownGroup
 from patchline_planning.holding import Facts
 from patchline_planning.machine import APPROVED, ENDED, REOPENED_BY_ITSELF
 from patchline_planning.messages import BeginWave, RollBackWave, StandDown, WaveMoved
 from patchline_planning.plan import Ending, Plan, PlannedWave
 from patchline_planning.urgency import priority
-from patchline_planning.wave import Wave
 from patchline_schemas.updates import UpdateApproved
 from patchline_schemas.values import WaveState
 
 LOOK_AGAIN = timedelta(seconds=30)
-MOST_WINDOWS_MISSED = 2
-"""A wave that had no time to touch a target in so many windows is a failure, not followed up again."""
 DEPLOYED: tuple[WaveState, ...] = ("verifying", "soaking", "verified", "cancelled")
 """States of a wave whose deployment has ended without a failure of the wave."""
 ASSESSED_WITHIN = timedelta(minutes=15)
@@ -57,11 +55,7 @@ async def settle(plan: Plan, ctx: Context, *, go_on_after: timedelta = timedelta
     plan.held = holding.held(plan, facts)
     look_again_at = progress.say_if_due(plan, ctx)
     times = [look_again_at, _test_ends_at(plan, ctx), _window_turns_at(plan, facts)]
-    if (
-        plan.unopened()
-        or plan.reopen
-        or (plan.look_again and plan.state in (*REOPENED_BY_ITSELF, "assessed"))
-    ):
+    if plan.unopened() or _goes_on(plan, ctx):
         times.append(ctx.now + go_on_after)
     elif plan.left_out_at is not None:
         times.append(plan.left_out_at + ASSESSED_WITHIN)
@@ -74,18 +68,19 @@ async def wake(plan: Plan, ctx: Context) -> None:
     went_on = True
     if plan.state == "planned":
         went_on = await rounds.open_waves(plan, ctx)
-    elif _round_may_open(plan, ctx):
+    elif _goes_on(plan, ctx):
         went_on = await rounds.open_round(plan, ctx)
     await settle(plan, ctx, go_on_after=timedelta(0) if went_on else BUSY)
 
 
-def _round_may_open(plan: Plan, ctx: Context) -> bool:
-    """Whether a round may begin, or go on with what was left out of its waves."""
-    if plan.state in ENDED:
-        return plan.reopen or plan.look_again
-    if plan.left_out_at is None:
+def _goes_on(plan: Plan, ctx: Context) -> bool:
+    """Whether a round may begin now, or, of one that has touched no target yet, be planned anew."""
+    if plan.state in ENDED and plan.state not in REOPENED_BY_ITSELF:
+        return plan.reopen
+    if plan.state not in (*REOPENED_BY_ITSELF, "assessed"):
         return False
-    return plan.look_again or ctx.now >= plan.left_out_at + ASSESSED_WITHIN
+    waited = plan.left_out_at is not None and ctx.now >= plan.left_out_at + ASSESSED_WITHIN
+    return plan.reopen or plan.look_again or waited
 
 
 def tested(plan: Plan) -> None:
@@ -105,10 +100,9 @@ async def wave_moved(plan: Plan, moved: WaveMoved, ctx: Context) -> None:
     wave.failed, wave.mending = moved.failed, moved.mending
     wave.left_out = moved.left_out
     wave.needs_person, wave.error = moved.needs_person, moved.error
-    called_back = plan.look_again and plan.state == "scheduled"
     if wave.started() and plan.state == "scheduled":
         plan.move("wave-started")
-    if called_back and wave.state != "due":
+    if plan.called_back and plan.ending is None:
         await rounds.called_back(plan, ctx)
     if moved.left_over and not wave.followed_up and wave.state in DEPLOYED:
         await _follow_up(plan, wave, ctx)
@@ -159,17 +153,18 @@ async def _roll_out(plan: Plan, facts: Facts, ctx: Context) -> Facts:
     wave.ends_at = slot.ends_at
     wave.starts_at = wave.starts_at or slot.starts_at
     if holding.reason(plan, facts) is None:
+        await _begin(plan, wave, slot.ends_at, ctx)
+    return facts
+
+
+async def _begin(plan: Plan, wave: PlannedWave, ends_at: datetime | None, ctx: Context) -> None:
+    """It is the wave's turn, unless a newer version takes the update's place in this moment."""
+    await newer_versions.compare(plan, ctx)
+    if plan.ending is None:
         wave.state = "due"
         ctx.send(
-            BeginWave(
-                to=wave.id,
-                revision=plan.revision,
-                ends_at=slot.ends_at,
-                policies=groups[wave.group].group.policies,
-                priority=priority(plan.urgency),
-            )
+            BeginWave(to=wave.id, revision=plan.revision, ends_at=ends_at, priority=priority(plan.urgency))
         )
-    return facts
 
 
 async def _stand_down_if_shut(plan: Plan, due: PlannedWave, facts: Facts, ctx: Context) -> None:
@@ -180,46 +175,47 @@ async def _stand_down_if_shut(plan: Plan, due: PlannedWave, facts: Facts, ctx: C
 
 
 def _end_of_waves(plan: Plan, ctx: Context) -> None:
-    failed = [wave for wave in plan.of_round() if wave.failed]
     left_out = sum(wave.left_out for wave in plan.of_round())
+    reason = _failure_at_the_end(plan, left_out)
+    if reason is not None:
+        endings.finish(plan, Ending(outcome="failed", by="planning", reason=reason), ctx)
+        return
+    endings.nothing_left(plan, left_out, ctx)
+    if left_out:
+        _wait_for_assessment(plan, left_out, ctx)
+
+
+def _wait_for_assessment(plan: Plan, left_out: int, ctx: Context) -> None:
+    plan.left_out, plan.left_out_at = left_out, ctx.now
+    plan.left_out_revision = None if plan.look_again else plan.head.revision
+    for wave in plan.of_round():
+        wave.left_out = 0
+
+
+def _failure_at_the_end(plan: Plan, left_out: int) -> str | None:
+    """Why the round has failed although no wave has; None if it has not."""
+    failed = [wave for wave in plan.of_round() if wave.failed]
     if failed:
         count = sum(wave.failed for wave in failed)
-        reason = (
+        return (
             f"{count} target{'s' if count > 1 else ''} failed, as many as the policy tolerates: "
             + "; ".join(
                 f"wave {wave.number} ({wave.group}): {wave.error or 'see its results'}" for wave in failed
             )
         )
-        endings.finish(plan, Ending(outcome="failed", by="planning", reason=reason), ctx)
-    elif left_out:
-        _wait_for_assessment(plan, left_out, ctx)
-    else:
-        endings.nothing_left(plan, ctx)
-
-
-def _wait_for_assessment(plan: Plan, left_out: int, ctx: Context) -> None:
-    """The waves have ended, but some targets were not as planned any more: the round goes on with them."""
-    plan.move("left-out")
-    plan.left_out, plan.left_out_at = left_out, ctx.now
-    for wave in plan.of_round():
-        wave.left_out = 0
+    if left_out and plan.left_out_revision == plan.head.revision:
+        return f"{left_out} target{'s are' if left_out > 1 else ' is'} not as the inventory says, twice now"
+    return None
 
 
 async def _follow_up(plan: Plan, wave: PlannedWave, ctx: Context) -> None:
-    document = await ctx.read(Wave, wave.id)
     group = await ctx.read(KnownGroup, wave.group)
-    if document is None or group is None or not document.not_started or plan.ending is not None:
+    if group is None or plan.ending is not None:
         return
     wave.followed_up = True
-    wave.windows_missed = wave.windows_missed + 1 if wave.state == "cancelled" else 0
-    if wave.windows_missed < MOST_WINDOWS_MISSED:
-        opening.follow_up(plan, wave, document.not_started, group, ctx)
-        return
-    reason = (
-        f"wave {wave.number} ({wave.group}): {wave.windows_missed} windows, one after another, ended "
-        "before any target was touched: make the window longer, wave_size smaller or concurrency higher"
-    )
-    plan.ending = Ending(outcome="failed", by="planning", reason=reason)
+    late = await late_targets(plan, wave, ctx)
+    if late:
+        opening.follow_up(plan, wave, late, group, ctx)
 
 
 def _after_failure(plan: Plan, wave: PlannedWave, ctx: Context) -> None:
@@ -249,14 +245,16 @@ def _give_up_test(plan: Plan, ctx: Context) -> None:
 
 
 async def _approve_if_enough(plan: Plan, ctx: Context) -> None:
-    if approvals.missing(plan.approval, plan.approvals):
+    requester = plan.head.published_by
+    if approvals.missing(plan.approval, plan.approvals, requester):
         return
     automatic = plan.approval == "automatic"
-    who = ("policy",) if automatic else tuple(yes.who for yes in plan.approvals)
+    given = approvals.counting(plan.approval, plan.approvals, requester)
+    who = ("policy",) if automatic else tuple(yes.who for yes in given)
     reason = (
         "the policies of its groups approve by themselves"
         if automatic
-        else "; ".join(f"{yes.who}: {yes.reason}" for yes in plan.approvals)
+        else "; ".join(f"{yes.who}: {yes.reason}" for yes in given)
     )
     plan.move("approved")
     ctx.emit(

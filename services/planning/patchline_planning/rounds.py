@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from patchline_kit.context import Context
+from patchline_kit.outcomes import Early
 from patchline_planning import approvals, endings, opening, schedule, waves
 from patchline_planning.evidence import assessed_targets, document_of, verified_targets
 from patchline_planning.fleet import KnownGroup
@@ -15,6 +16,7 @@ from patchline_planning.machine import ENDED, NOT_STARTED, REOPENED_BY_ITSELF
 from patchline_planning.messages import ReplanWave, StandDown
 from patchline_planning.plan import Ending, Incoming, Plan, PlannedWave
 from patchline_planning.urgency import weigh
+from patchline_planning.wave import Wave
 from patchline_schemas.updates import AssessedTarget, UpdateAssessed
 from patchline_schemas.waves import WaveTarget
 
@@ -41,6 +43,8 @@ async def consider(plan: Plan, ctx: Context) -> None:
         endings.end_when_idle(plan, retraction(plan.retracted), ctx)
     elif plan.state == "assessed" or plan.state in REOPENED_BY_ITSELF or plan.reopen:
         await open_round(plan, ctx)
+    elif plan.ending is not None:
+        plan.look_again = True
     elif plan.state in NOT_STARTED and plan.active_wave() is None:
         await revise(plan, ctx)
     elif plan.state in NOT_STARTED:
@@ -75,7 +79,7 @@ async def open_round(plan: Plan, ctx: Context) -> bool:
     if need:
         await _lay_out(plan, need, targets, ctx)
     else:
-        endings.nothing_left(plan, ctx)
+        endings.nothing_left(plan, 0, ctx)
     return True
 
 
@@ -96,15 +100,22 @@ async def revise(plan: Plan, ctx: Context) -> None:
     elif plan.next_wave() is not None:
         await place(plan, ctx)
     else:
-        endings.nothing_left(plan, ctx)
+        endings.nothing_left(plan, 0, ctx)
 
 
 async def called_back(plan: Plan, ctx: Context) -> None:
-    """The wave that was called back for a newer assessment stands down, or it was late and has started."""
-    if plan.state in NOT_STARTED and plan.active_wave() is None:
-        plan.look_again = False
+    """Take the newer assessment in, once the wave that was called back for it has said what became of it.
+
+    It stands down, unless the word came too late and it has started.
+    """
+    active = plan.active_wave()
+    if active is not None and active.state == "due":
+        return
+    plan.called_back = False
+    if active is None and plan.state in NOT_STARTED:
         await revise(plan, ctx)
-    elif plan.state not in ENDED:
+    else:
+        plan.look_again = True
         await trim(plan, ctx)
         await place(plan, ctx)
 
@@ -113,8 +124,8 @@ async def _call_back(plan: Plan, ctx: Context) -> None:
     """Have the first wave, which asks for its targets, stand down if the assessment changes the plan."""
     found = await _difference(plan, ctx)
     active = plan.active_wave()
-    if found is not None and active is not None and found.difference.any():
-        plan.look_again = True
+    if found is not None and active is not None and found.difference.changes_anything():
+        plan.called_back = True
         ctx.send(StandDown(to=active.id))
 
 
@@ -136,9 +147,11 @@ async def trim(plan: Plan, ctx: Context) -> waves.Difference | None:
         if wave.state == "planned":
             wave.targets_total = len(ids - dropped)
             wave.state = wave.state if wave.targets_total else "cancelled"
+        wave.replans += 1
         ctx.send(
             ReplanWave(
                 to=wave.id,
+                number=wave.replans,
                 revision=plan.revision,
                 starts_at=wave.starts_at,
                 ends_at=wave.ends_at,
@@ -168,6 +181,8 @@ async def _difference(plan: Plan, ctx: Context) -> _Found | None:
     for wave in plan.of_round():
         if wave.opened and wave.state in ("planned", "due"):
             document = await document_of(wave, ctx)
+            if document.replans < wave.replans:
+                raise Early(f"{wave.id} has not taken in yet what changed before", waits_for=(Wave, wave.id))
             waiting.append((wave, frozenset(document.ids())))
             by_group[wave.group] += document.targets
     done = await verified_targets(plan, targets, ctx)
@@ -228,7 +243,7 @@ async def follow_groups(plan: Plan, ctx: Context) -> None:
     """Do the waves that have not started as their groups want it now; an approval that was given stands."""
     groups = await _groups_ahead(plan, ctx)
     for wave in plan.of_round():
-        if wave.state == "planned":
+        if wave.state in ("planned", "due"):
             wave.follow(groups[wave.group].group)
     if groups and plan.state in ("planned", "testing", "awaiting-approval"):
         plan.approval = approvals.strictest(known.group for known in groups.values())
@@ -237,6 +252,5 @@ async def follow_groups(plan: Plan, ctx: Context) -> None:
 
 async def _groups_ahead(plan: Plan, ctx: Context) -> dict[str, KnownGroup]:
     """The groups of the waves that have not started."""
-    return await schedule.known_groups(
-        {wave.group for wave in plan.of_round() if wave.state == "planned"}, ctx
-    )
+    names = {wave.group for wave in plan.of_round() if wave.state in ("planned", "due")}
+    return await schedule.known_groups(names, ctx)

@@ -34,8 +34,15 @@ def place(plan: Plan, groups: Mapping[str, KnownGroup], ctx: Context) -> None:
         changed = (wave.starts_at, wave.ends_at) != ((slot.starts_at, slot.ends_at) if slot else (None, None))
         put(wave, slot)
         if changed and wave.opened:
+            wave.replans += 1
             ctx.send(
-                ReplanWave(to=wave.id, revision=plan.revision, starts_at=wave.starts_at, ends_at=wave.ends_at)
+                ReplanWave(
+                    to=wave.id,
+                    number=wave.replans,
+                    revision=plan.revision,
+                    starts_at=wave.starts_at,
+                    ends_at=wave.ends_at,
+                )
             )
         if slot is not None:
             before_is_over = slot.starts_at + wave.soak

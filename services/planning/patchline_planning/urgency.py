@@ -27,8 +27,7 @@ def weigh(plan: Plan) -> None:
     head = plan.head
     if plan.state in ENDED:
         return
-    begun = any(wave.state == "verified" for wave in plan.of_round())
-    if not begun and (plan.state == "assessed" or (plan.state in NOT_STARTED and head.affected_total)):
+    if plan.state == "assessed" or (plan.state in NOT_STARTED and head.affected_total):
         plan.urgency, plan.due_at = head.urgency, head.due_at
     else:
         if PRIORITIES[head.urgency] > PRIORITIES[plan.urgency]:

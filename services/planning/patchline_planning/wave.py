@@ -42,6 +42,8 @@ class Wave(Document, collection="waves"):
     state: WaveState = "planned"
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    replans: int = 0
+    """Number of the last change of its plan that it has seen."""
     announcements: int = 0
     """How often ``waves.planned`` was said."""
     priority: int = 0

@@ -23,8 +23,8 @@ from patchline_schemas.waves import WaveCancelled, WaveDeployed, WaveDue, WavePl
 DOWNTIME = timedelta(minutes=1)
 """What a target's restart is expected to take, for the notice."""
 LOOK_AGAIN = timedelta(seconds=30)
-NO_TIME_LEFT = "its window ended before any of its targets was touched; what is left gets a wave of its own"
-OUTDATED = "none of its targets is as it was planned any more; the next assessment decides about them"
+NO_TIME_LEFT = "its window ended before any of its targets was touched"
+OUTDATED = "none of its targets is as it was planned any more"
 
 
 def opened(message: OpenWave) -> Wave:
@@ -59,8 +59,10 @@ def replan(wave: Wave, message: ReplanWave, ctx: Context) -> None:
 
     One that asks for its targets stands down and asks anew, for those that are left.
     """
-    if wave.state == "due":
-        stand_down(wave, ctx)
+    wave.replans = message.number
+    was_due = wave.state == "due"
+    if was_due:
+        _let_go(wave, ctx)
     elif wave.state != "planned":
         return
     fresh = {target.target_id: target for target in message.refresh}
@@ -75,18 +77,21 @@ def replan(wave: Wave, message: ReplanWave, ctx: Context) -> None:
         drop(wave, "no target of it needs the update any more", ctx)
         return
     announce(wave, ctx)
+    if was_due:
+        ctx.send(wave.moved())
 
 
 async def start(wave: Wave, ctx: Context) -> None:
     """The wave owns its targets: say that it is due, unless no window is open for it any more.
 
-    It may have waited long: its window may have ended, or the fleet file may have got a freeze.
+    It may have waited long, so window, freezes and policies are those of now.
     """
     group = await ctx.read(KnownGroup, wave.order.group)
     slot = group.open_slot(ctx.now) if group is not None else None
-    if slot is None:
+    if group is None or slot is None:
         stand_down(wave, ctx)
         return
+    wave.order = wave.order.model_copy(update=dict(terms(group.group.policies)))
     _ends_with(wave, slot.ends_at)
     wave.move("targets-owned")
     ctx.emit(WaveDue(order=wave.order, targets=wave.targets), part=wave.id)
@@ -96,10 +101,14 @@ async def start(wave: Wave, ctx: Context) -> None:
 
 def stand_down(wave: Wave, ctx: Context) -> None:
     """Go back to planned without having started."""
+    _let_go(wave, ctx)
+    ctx.send(wave.moved())
+
+
+def _let_go(wave: Wave, ctx: Context) -> None:
     release_targets(wave, ctx)
     wave.move("stood-down")
     wave.idle()
-    ctx.send(wave.moved())
 
 
 def drop(wave: Wave, reason: str, ctx: Context) -> None:
@@ -114,7 +123,7 @@ def drop(wave: Wave, reason: str, ctx: Context) -> None:
 def begin(wave: Wave, message: BeginWave, ctx: Context) -> None:
     """It is the wave's turn: ask for its targets, but not past the end of its window."""
     wave.move("turn-came")
-    wave.order = wave.order.model_copy(update={"revision": message.revision, **terms(message.policies)})
+    wave.order = wave.order.model_copy(update={"revision": message.revision})
     wave.priority = message.priority
     _ends_with(wave, message.ends_at)
     wave.wake_at = message.ends_at
@@ -147,7 +156,7 @@ def go_on(wave: Wave, trigger: str, ctx: Context) -> None:
 
 def deployed(wave: Wave, event: WaveDeployed, ctx: Context) -> None:
     """The version is installed where it could be; if it is nowhere, there is nothing to verify."""
-    wave.deployed_at = ctx.now
+    wave.deployed_at = max((each.ended_at for each in event.results if each.ended_at), default=ctx.now)
     wave.changed = touched(event.results)
     wave.not_started = event.not_started
     wave.left_out = tuple(result.target_id for result in event.results if result.outcome == "not-started")

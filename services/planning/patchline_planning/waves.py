@@ -150,7 +150,7 @@ class Difference:
     Another environment alone does not count: every update of any package makes one.
     """
 
-    def any(self) -> bool:
+    def changes_anything(self) -> bool:
         """Whether it changes anything."""
         return bool(self.added or self.dropped or self.changed)
 

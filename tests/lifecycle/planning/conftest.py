@@ -190,10 +190,10 @@ class Life:
             WaveBackupFailed(order=due.order, results=self.results(due, "failed"), error="no room")
         )
 
-    async def deploy(self, wave_id: str, *, left_out: int = 0, outdated: Iterable[str] = ()) -> None:
-        """``left_out``: for so many there was no time. ``outdated``: these were not as planned any more."""
+    async def deploy(self, wave_id: str, *, late: int = 0, outdated: Iterable[str] = ()) -> None:
+        """``late``: for so many there was no time. ``outdated``: these were not as planned any more."""
         due = self.due(wave_id)
-        started = len(due.targets) - left_out
+        started = len(due.targets) - late
         changed = {"outcome": "not-started", "error": "it has another version", "to_version": None}
         results = tuple(
             result.model_copy(update=changed) if result.target_id in set(outdated) else result

@@ -30,6 +30,18 @@ async def test_a_plan_waits_for_as_many_people_as_the_strictest_group_wants(life
     assert await life.ask("approve", id_, who="dan") == "refused: state"
 
 
+async def test_a_yes_counts_only_under_the_policy_as_it_is_now(life: Any) -> None:
+    await life.group("intranet", policies={"approval": {"minimum_approvers": 2}})
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    await life.ask("approve", id_, who="ada")
+    stricter = {"approval": {"minimum_approvers": 1, "not_the_requester": True}}
+    await life.group("intranet", policies=stricter, revision=2)
+    assert life.state(id_) == "awaiting-approval"
+    assert "ada" not in life.progress(id_).held.who.partition("approved so far")[2]
+    await life.ask("approve", id_, who="bea")
+    assert life.harness.published(UpdateApproved)[0].approved_by == ("bea",)
+
+
 async def test_a_rejected_update_touches_no_target(life: Any) -> None:
     await life.group("intranet", policies=TWO_OTHERS)
     id_ = await life.roll_out("3.1.6", {"a": "intranet"})
@@ -203,6 +215,23 @@ async def test_a_newer_update_that_would_come_later_to_a_group_takes_its_place_o
     assert life.state(older) == "scheduled"
     await life.group("shop", criticality="high", window=saturday, revision=2)
     assert life.progress(older).superseded_by == newer
+
+
+async def test_what_is_left_of_an_older_update_gives_way_to_a_newer_one(life: Any) -> None:
+    daily = RecurringWindow(rrule="FREQ=DAILY;BYHOUR=12", duration=timedelta(hours=2))
+    await life.group("intranet", window=daily)
+    await life.harness.advance(timedelta(minutes=115))
+    older = await life.roll_out("3.1.5", {"a": "intranet", "b": "intranet"})
+    wave = f"{older}.r1.w1"
+    await life.back_up(wave)
+    await life.harness.advance(timedelta(minutes=6))
+    await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet"})
+    await life.deploy(wave, late=1)
+    await life.pass_checks(wave)
+    await life.verify(wave)
+    await life.harness.advance(timedelta(days=1))
+    assert life.state(older) == "cancelled"
+    assert f"{older}.r1.w2" not in life.due_waves()
 
 
 async def test_an_update_that_fixes_less_leaves_the_older_one_standing(life: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from patchline_schemas.fleet import RecurringWindow
 from patchline_schemas.updates import UpdateApproved, UpdateCompleted, UpdateNotApplicable
 from patchline_schemas.waves import WaveCancelled, WavePlanned
 
@@ -98,21 +99,11 @@ async def test_a_wave_without_time_for_any_target_is_cancelled_and_followed_up(l
     id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet"})
     first, second = f"{id_}.r1.w1", f"{id_}.r1.w2"
     await life.back_up(first)
-    await life.deploy(first, left_out=2)
+    await life.deploy(first, late=2)
     assert life.waves(id_) == {first: "cancelled", second: "backing-up"}
     assert "window ended" in life.of_wave(WaveCancelled, first)[0].reason
     await life.carry(second)
     assert life.state(id_) == "completed"
-
-
-async def test_windows_that_never_leave_time_for_any_target_fail_the_update(life: Any) -> None:
-    await life.group("intranet")
-    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet"})
-    for wave_id in (f"{id_}.r1.w1", f"{id_}.r1.w2"):
-        await life.back_up(wave_id)
-        await life.deploy(wave_id, left_out=2)
-    assert life.state(id_) == "failed"
-    assert "make the window longer" in life.progress(id_).error
 
 
 async def test_a_target_with_another_version_than_planned_is_planned_anew_from_the_next_assessment(
@@ -120,21 +111,35 @@ async def test_a_target_with_another_version_than_planned_is_planned_anew_from_t
 ) -> None:
     await life.group("intranet")
     id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet"})
-    first, second = f"{id_}.r1.w1", f"{id_}.r1.w2"
+    first, second = f"{id_}.r1.w1", f"{id_}.r2.w1"
     await life.back_up(first)
     await life.deploy(first, outdated=["b"])
     await life.pass_checks(first)
     await life.verify(first)
-    held = life.progress(id_).held
-    assert (life.state(id_), held.rule) == ("assessed", "inventory-unknown")
-    assert "has changed since it was planned" in held.who
+    assert life.state(id_) == "completed"
+    assert life.harness.published(UpdateCompleted)[0].unknown_total == 1
     await life.assess("3.1.6", {"b": "intranet"}, revision=2, from_version="3.1.5")
-    assert (life.state(id_), life.progress(id_).round) == ("testing", 1)
+    assert (life.state(id_), life.progress(id_).round) == ("testing", 2)
     await life.test_passes(id_)
     assert [(each.target_id, each.from_version) for each in life.due(second).targets] == [("b", "3.1.5")]
     await life.carry(second)
     assert life.state(id_) == "completed"
-    assert len(life.harness.published(UpdateCompleted)) == 1
+    assert [event.unknown_total for event in life.harness.published(UpdateCompleted)] == [1, 0]
+
+
+async def test_a_wave_of_which_no_target_is_as_planned_waits_for_the_next_assessment(life: Any) -> None:
+    await life.group("intranet")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    first, second = f"{id_}.r1.w1", f"{id_}.r1.w2"
+    await life.back_up(first)
+    await life.deploy(first, outdated=["a"])
+    held = life.progress(id_).held
+    assert (life.state(id_), held.rule) == ("assessed", "inventory-unknown")
+    assert "has changed since it was planned" in held.who
+    await life.assess("3.1.6", {"a": "intranet"}, revision=2, from_version="3.1.5")
+    await life.test_passes(id_)
+    await life.carry(second)
+    assert (life.state(id_), life.progress(id_).round) == ("completed", 1)
 
 
 async def test_an_assessment_that_came_meanwhile_counts_for_a_target_that_was_left_out(life: Any) -> None:
@@ -168,6 +173,51 @@ async def test_a_target_that_is_as_it_was_after_all_is_planned_again_in_time(lif
     assert life.state(id_) == "assessed"
     await life.harness.advance(timedelta(minutes=15))
     assert life.state(id_) == "testing"
+    await life.test_passes(id_)
+    await life.back_up(f"{id_}.r1.w2")
+    await life.deploy(f"{id_}.r1.w2", outdated=["a"])
+    assert life.state(id_) == "failed"
+    assert "not as the inventory says" in life.progress(id_).error
+
+
+async def test_a_newer_assessment_that_is_half_in_is_waited_for(life: Any) -> None:
+    await life.group("intranet")
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    await life.back_up(f"{id_}.r1.w1")
+    await life.deploy(f"{id_}.r1.w1", outdated=["a"])
+    await life.assess("3.1.6", {"a": "intranet"}, revision=2, page=1, pages=2)
+    await life.harness.advance(timedelta(minutes=16))
+    assert life.state(id_) == "assessed"
+    await life.assess("3.1.6", {"b": "intranet"}, revision=2, page=2, pages=2)
+    assert life.planned(id_).waves[0].targets_total == 2
+
+
+async def test_a_round_of_which_only_unknown_targets_are_left_waits_for_them(life: Any) -> None:
+    daily = RecurringWindow(rrule="FREQ=DAILY;BYHOUR=12", duration=timedelta(hours=2))
+    await life.group("intranet", window=daily)
+    await life.harness.advance(timedelta(minutes=115))
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    await life.back_up(f"{id_}.r1.w1")
+    await life.harness.advance(timedelta(minutes=6))
+    await life.deploy(f"{id_}.r1.w1", late=1)
+    await life.assess("3.1.6", {}, revision=2, unknown=["b"])
+    assert (life.state(id_), life.held(id_)) == ("assessed", "inventory-unknown")
+
+
+async def test_a_follow_up_wave_takes_only_what_still_belongs_there(life: Any) -> None:
+    saturday = RecurringWindow(rrule="FREQ=WEEKLY;BYDAY=SA;BYHOUR=2", duration=timedelta(hours=2))
+    await life.group("intranet")
+    await life.group("shop", criticality="high", window=saturday)
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet", "c": "intranet", "d": "intranet"})
+    first = f"{id_}.r1.w1"
+    await life.back_up(first)
+    await life.assess("3.1.6", {"a": "intranet", "b": "shop", "d": "intranet"}, revision=2)
+    await life.deploy(first, late=3)
+    await life.pass_checks(first)
+    await life.verify(first)
+    assert [target.target_id for target in life.due(f"{id_}.r1.w2").targets] == ["d"]
+    await life.carry(f"{id_}.r1.w2")
+    assert [(wave.group, wave.targets_total) for wave in life.planned(id_).waves] == [("shop", 1)]
 
 
 async def test_what_the_window_leaves_out_gets_a_follow_up_wave(life: Any) -> None:
@@ -176,7 +226,7 @@ async def test_what_the_window_leaves_out_gets_a_follow_up_wave(life: Any) -> No
     id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet", "c": "shop"})
     first, last = (wave.id for wave in life.planned(id_).waves)
     await life.back_up(first)
-    await life.deploy(first, left_out=1)
+    await life.deploy(first, late=1)
     follow_up = f"{id_}.r1.w3"
     assert list(life.waves(id_)) == [first, follow_up, last]
     await life.pass_checks(first)

@@ -116,6 +116,38 @@ async def test_a_later_wave_that_waits_for_its_targets_follows_the_newest_assess
     assert [(each.target_id, each.from_version) for each in life.due(second).targets] == [("b", "3.1.5")]
 
 
+async def test_an_update_that_is_cancelled_while_its_wave_is_called_back_is_not_planned_anew(
+    life: Any,
+) -> None:
+    id_, waiting, _ = await waiting_for_a_target(life)
+    plans = len(life.harness.published(UpdatePlanned))
+    await life.assess(
+        "3.1.6", {"a": "intranet", "b": "intranet"}, revision=2, from_version="3.1.5", settle=False
+    )
+    await life.ask("cancel", id_)
+    assert (life.state(id_), life.waves(id_)[waiting]) == ("cancelled", "cancelled")
+    assert len(life.harness.published(UpdatePlanned)) == plans
+
+
+async def test_a_target_that_comes_back_while_it_is_being_dropped_is_not_lost(life: Any) -> None:
+    await life.group("intranet", window=SATURDAY)
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet"})
+    await life.assess("3.1.6", {"a": "intranet"}, revision=2, settle=False)
+    await life.assess("3.1.6", {"a": "intranet", "b": "intranet"}, revision=3, settle=False)
+    await life.harness.advance(RETRIED)
+    plan = await life.plan(id_)
+    assert plan.head.revision == 3
+    assert {target for wave in plan.waves for target in (await life.wave(wave.id)).ids()} == {"a", "b"}
+
+
+async def test_what_is_trimmed_from_a_waiting_wave_shows_at_once(life: Any) -> None:
+    id_, waiting, _ = await waiting_for_a_target(life)
+    await life.ask("pause", id_)
+    await life.assess("3.1.6", {"b": "intranet"}, revision=2)
+    (wave,) = life.progress(id_).waves
+    assert (wave.targets_total, (await life.wave(waiting)).ids()) == (1, ("b",))
+
+
 async def test_an_assessment_that_changes_nothing_leaves_a_waiting_wave_in_its_queue(life: Any) -> None:
     id_, waiting, _ = await waiting_for_a_target(life)
     await life.assess("3.1.6", {"a": "intranet", "b": "intranet"}, revision=2)

@@ -127,6 +127,41 @@ async def test_a_wave_is_done_as_the_policies_are_when_it_starts(life: Any) -> N
     assert {name: getattr(order, name) for name in later} == later
 
 
+async def test_a_wave_that_waited_for_its_targets_is_done_as_the_policies_are_by_then(life: Any) -> None:
+    id_, owning = await waiting_for_its_target(life)
+    policies = {"soak": timedelta(hours=1), "max_failures": 3, "on_failure": "roll-back-all"}
+    await life.group("shop", revision=2, policies=policies)
+    await life.carry(owning)
+    order = life.due(f"{id_}.r1.w1").order
+    assert (order.soak, order.max_failures) == (timedelta(hours=1), 3)
+    assert (await life.plan(id_)).waves[0].roll_back_all
+
+
+def sent(life: Any, id_: str, wave: str, contact: str) -> NoticeSent:
+    return NoticeSent(
+        notice_id=contact,
+        contact=contact,
+        subject_line="planned",
+        sent_at=life.now,
+        update_id=id_,
+        wave_id=wave,
+        group="intranet",
+        occasion="planned",
+    )
+
+
+async def test_a_notice_to_a_contact_that_is_gone_counts_for_no_other(life: Any) -> None:
+    policies = {"required_notice": True}
+    await life.group("intranet", contacts=("file:a.log", "file:b.log"), policies=policies)
+    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    (wave,) = life.waves(id_)
+    await life.say(sent(life, id_, wave, "file:a.log"))
+    await life.group("intranet", contacts=("file:b.log",), policies=policies, revision=2)
+    assert (life.due_waves(), life.held(id_)) == ([], "notice-required")
+    await life.say(sent(life, id_, wave, "file:b.log"))
+    assert life.due_waves() == [wave]
+
+
 async def test_an_update_that_waits_for_approval_follows_the_policy_as_it_is_now(life: Any) -> None:
     await life.group("intranet", policies={"approval": {"minimum_approvers": 2}})
     id_ = await life.roll_out("3.1.6", {"a": "intranet"})
@@ -223,8 +258,7 @@ async def test_a_required_notice_holds_the_wave_until_every_contact_is_told(life
     assert life.progress(id_).held.who == (
         "the notice to 2 contacts of intranet, once it is delivered, or anybody who resumes it"
     )
-    sent = {"subject_line": "planned", "sent_at": life.now}
-    await life.say(NoticeSent(notice_id="n1", contact="file:a.log", **notice, **sent))
+    await life.say(sent(life, id_, wave, "file:a.log"))
     assert life.due_waves() == []
     await life.say(
         NoticeFailed(notice_id="n2", contact="file:b.log", error="full", attempts=5, required=True, **notice)

@@ -77,6 +77,21 @@ async def test_a_file_that_stays_as_it_is_registers_nothing_again(make_world):
         assert len(world.published(FleetFileRead)) == 1
 
 
+async def test_a_target_that_a_wave_found_changed_is_asked_at_once(make_world):
+    world = make_world()
+    world.fleet(TWO)
+    world.has("wiki", jinja2="3.1.2")
+    async with world:
+        await world.ready()
+        update = await world.update()
+        world.has("wiki", jinja2="3.1.5")
+        changed = TargetResult(target_id="wiki", outcome="not-started", error="it has 3.1.5")
+        await world.publish(WaveDeployed(order=order(update), results=(changed,)))
+        await world.settle()
+        await world.advance(timedelta(seconds=2))
+        assert world.said(update)[1]["wiki"].installed_version == "3.1.5"
+
+
 async def test_a_removed_target_is_told_and_no_longer_counts(make_world):
     world = make_world()
     world.fleet(TWO)

@@ -1,6 +1,7 @@
 import asyncio
 import json
 from datetime import timedelta
+from unittest.mock import AsyncMock
 
 import pytest
 from wave_doubles import JINJA, NEW, NOW, OLD, FakeDriver, order, register, resources, wave_targets
@@ -498,6 +499,57 @@ async def test_a_deployment_that_had_begun_when_its_wave_was_given_up_goes_back_
         await h.settle()
         assert driver.versions["wiki"][JINJA] == OLD
         assert h.published(WaveDeployed) == []
+
+
+async def test_targets_whose_turn_never_came_are_not_rolled_back(tmp_path):
+    driver = FakeDriver("a", "b", "c")
+    driver.fault["precheck", "b"] = Busy("somebody else installs there")
+    gate = driver.held["apply", "a"] = asyncio.Event()
+    async with harness(driver, tmp_path) as h:
+        await register(h, "a", "b", "c")
+        event = await backed_up(driver, tmp_path, "a", "b", "c", concurrency=2)
+        await h.publish(event)
+        await driver.reached.wait()
+        await h.until(lambda: driver.count("precheck", "b") > 0)
+        await h.publish(
+            WaveRollbackRequested(
+                order=event.order, targets=event.targets, backups=event.backups, reason="timed out"
+            )
+        )
+        await h.until(lambda: bool(h.published(WaveRolledBack)))
+        gate.set()
+        await h.settle()
+        outcomes = {result.target_id: result.outcome for result in h.published(WaveRolledBack)[0].results}
+        assert outcomes == {"a": "rolled-back", "b": "not-started", "c": "not-started"}
+        assert driver.count("rollback", "b") == driver.count("rollback", "c") == 0
+
+
+async def test_a_deployment_that_is_stopped_right_before_the_change_leaves_it(tmp_path, monkeypatch):
+    driver = FakeDriver("wiki")
+    looks = iter([False, True])
+    monkeypatch.setattr("patchline_deployment.apply.is_stopped", AsyncMock(side_effect=looks))
+    async with harness(driver, tmp_path) as h:
+        await register(h, "wiki")
+        await h.publish(await backed_up(driver, tmp_path, "wiki"))
+        await h.settle()
+        assert driver.count("apply") == 0
+        run = await h.document(TargetRun, f"{WAVE}/deploy/wiki")
+        assert (run.touched_at, run.result.outcome) == (None, "not-started")
+
+
+async def test_a_target_that_nobody_knows_is_not_said_to_be_rolled_back(tmp_path):
+    driver = FakeDriver("wiki", version=NEW)
+    async with harness(driver, tmp_path) as h:
+        await h.publish(TargetRemoved(revision=5, target_id="wiki", group="intranet"))
+        await h.settle()
+        saved = await backups(driver, tmp_path, "wiki")
+        await h.publish(
+            WaveRollbackRequested(
+                order=order(), targets=wave_targets("wiki"), backups=saved, reason="the check failed"
+            )
+        )
+        await h.settle()
+        assert "nobody knows what wiki is" in h.published(WaveRollbackFailed)[0].error
 
 
 async def test_a_rollback_after_which_the_version_is_still_in_effect_has_failed(tmp_path):

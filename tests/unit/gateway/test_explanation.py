@@ -134,7 +134,7 @@ def test_a_wave_whose_time_has_come_but_that_is_held_does_not_start_in_the_past(
 
 def test_an_update_that_goes_back_to_assessed_after_its_waves_says_so() -> None:
     assert "has no plan yet" in text_of(update(state="assessed", waves=()))
-    assert "still to be planned anew" in text_of(update(state="assessed"))
+    assert "has to be assessed anew" in text_of(update(state="assessed"))
 
 
 def test_a_completed_update_claims_no_more_than_is_known() -> None:

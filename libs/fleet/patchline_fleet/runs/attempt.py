@@ -78,6 +78,8 @@ def _patience(run: TargetRun, ctx: Context) -> None:
 
 
 def _of_the_fleet(known: KnownTarget, *, removed_too: bool) -> Target:
+    if known.target is None and removed_too:
+        raise DriverError(f"nobody knows what {known.id} is: it was removed before it was registered here")
     if known.target is None or (known.removed and not removed_too):
         raise LeftOut(
             f"{known.id} is no longer in the fleet file (since its revision {known.revision}), "
