@@ -80,7 +80,7 @@ def _goes_on(plan: Plan, ctx: Context) -> bool:
     if plan.state not in (*REOPENED_BY_ITSELF, "assessed"):
         return False
     waited = plan.left_out_at is not None and ctx.now >= plan.left_out_at + ASSESSED_WITHIN
-    return plan.reopen or plan.look_again or waited
+    return plan.look_again or waited
 
 
 def tested(plan: Plan) -> None:

@@ -39,7 +39,7 @@ FLEET = """\
 groups:
   - {name: intranet, criticality: low, window: always}
 targets:
-  - {id: wiki, group: intranet, driver: sim}
+  - {id: wiki, group: intranet, driver: sim, path: sim}
 """
 
 
@@ -253,7 +253,7 @@ async def test_a_fleet_file_is_checked_whole_and_replaced_whole(gateway: Any, tm
     assert answer.status_code == 422
     assert [problem["line"] for problem in answer.json()["problems"]] == [4]
     assert watched.read_text() == FLEET
-    more = FLEET.replace("low", "high") + "  - {id: forum, group: intranet, driver: sim}\n"
+    more = FLEET.replace("low", "high") + "  - {id: forum, group: intranet, driver: sim, path: sim}\n"
     answer = (await gateway.http.put("/v1/fleet", content=more)).json()
     assert {(each["kind"], each["name"], each["change"]) for each in answer["changes"]} == {
         ("group", "intranet", "changed"),
