@@ -52,10 +52,11 @@ def changes(whole: Whole) -> list[str]:
 @pytest.mark.parametrize(
     ("grace", "at_stop", "in_all"),
     [
-        (20, ["begin", "end"], ["begin", "end"]),
-        (1, ["begin"], ["begin", "interrupted", "begin", "end"]),
+        pytest.param(
+            20, ["begin", "end"], ["begin", "end"], id="there is time enough", marks=pytest.mark.long
+        ),
+        pytest.param(1, ["begin"], ["begin", "interrupted", "begin", "end"], id="there is not"),
     ],
-    ids=["there is time enough", "there is not"],
 )
 async def test_work_in_hand_ends_or_is_handed_over_and_nothing_is_held_any_more(
     tmp_path: Path, either: str, grace: int, at_stop: list[str], in_all: list[str]

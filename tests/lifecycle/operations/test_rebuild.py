@@ -162,6 +162,7 @@ def test_a_rebuild_goes_on_after_kill_nine_and_the_old_read_model_answers_meanwh
         assert (verified.returncode, json.loads(verified.stdout)["valid"]) == (0, True), verified.stdout
 
 
+@pytest.mark.long
 @pytest.mark.native
 @pytest.mark.timeout(500)
 def test_a_rebuilt_gateway_answers_as_before_on_kafka_and_mongodb(tmp_path: Path, servers: None) -> None:
