@@ -44,6 +44,15 @@ UpdateState = Literal[
     "rejected",
     "cancelled",
 ]
+ON_THE_WAY: tuple[UpdateState, ...] = (
+    "assessed",
+    "planned",
+    "testing",
+    "awaiting-approval",
+    "scheduled",
+    "rolling-out",
+)
+"""The states that an update passes, in this order, before it is completed."""
 TERMINAL_STATES: frozenset[UpdateState] = frozenset(
     {"not-applicable", "completed", "failed", "rejected", "cancelled"}
 )

@@ -191,6 +191,10 @@ class WaveDeployed(WaveEvent, topic="waves.deployed"):
     not_started: tuple[WaveTarget, ...] = ()
     """Targets that the window's end left unstarted; they get a follow-up wave."""
 
+    def left_out(self) -> tuple[TargetResult, ...]:
+        """The results of targets that were not as planned any more, and so were left as they were."""
+        return tuple(result for result in self.results if result.outcome == "not-started")
+
 
 class WaveDeployFailed(WaveFailed, topic="waves.deploy-failed"):
     """A target failed, and the wave was not carried on."""

@@ -58,14 +58,13 @@ def started(what: str, group: str, targets_total: int, ends_at: datetime | None)
 def ended(what: str, group: str, results: tuple[TargetResult, ...]) -> Text:
     """A wave is verified."""
     restarted = [result.target_id for result in results if result.restarted]
-    unchecked = [result.target_id for result in results if not result.checks]
-    passed = "" if len(unchecked) == len(results) else " and the checks passed to the end"
+    passed, unchecked = _checks(results, " and the checks passed to the end")
     return Text(
         f"{what} on {group}: done",
         _paragraph(
             [
                 f"The version is in effect on {targets(len(results))}{passed}.",
-                f"No check is declared for {names(unchecked)}." if unchecked else "",
+                unchecked,
                 f"Restarted: {names(restarted)}." if restarted else "",
             ]
         ),
@@ -75,14 +74,13 @@ def ended(what: str, group: str, results: tuple[TargetResult, ...]) -> Text:
 def rolled_back(what: str, group: str, results: tuple[TargetResult, ...]) -> Text:
     """A wave is as it was before."""
     notes = [f"{result.target_id}: {note}" for result in results for note in result.notes][:20]
-    unchecked = [result.target_id for result in results if not result.checks]
-    passing = "" if len(unchecked) == len(results) else ", with passing checks"
+    passing, unchecked = _checks(results, ", with passing checks")
     return Text(
         f"{what} on {group}: rolled back",
         _paragraph(
             [
                 f"As before{passing}: {targets(len(results))}." if results else "No target had been changed.",
-                f"No check is declared for {names(unchecked)}." if unchecked else "",
+                unchecked,
                 *notes,
             ]
         ),
@@ -207,6 +205,15 @@ def names(all_names: Sequence[str]) -> str:
     """``a, b``; what is more than ten is counted."""
     shown = ", ".join(all_names[:10])
     return f"{shown} and {len(all_names) - 10} more" if len(all_names) > 10 else shown
+
+
+def _checks(results: Sequence[TargetResult], claim: str) -> tuple[str, str]:
+    """``claim`` if any target has a check, and a sentence about those that have none; each may be empty."""
+    unchecked = [result.target_id for result in results if not result.checks]
+    return (
+        "" if len(unchecked) == len(results) else claim,
+        f"No check is declared for {names(unchecked)}." if unchecked else "",
+    )
 
 
 def _words(error: str) -> list[str]:

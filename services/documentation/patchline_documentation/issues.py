@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from patchline_documentation.facts import Fact
-from patchline_documentation.narrative import failed_targets, left_out, wave_name
+from patchline_documentation.narrative import failed_targets, wave_name
 from patchline_documentation.report import IssueLine
 from patchline_documentation.wording import count, moment, names, output, sentence
 from patchline_schemas import Event, feeds, notices, requests, updates, waves
@@ -125,13 +125,11 @@ def _left_behind(fact: Fact, event: waves.WaveDeployed, later: Sequence[Event]) 
     if late:
         what = f"{count(len(late), 'target')} not started before the window ended: {names(late)}."
         yield _issue(fact, _where(event), what, None, _follow_up(late, later))
-    outdated = left_out(event)
+    outdated = event.left_out()
     if outdated:
-        what = (
-            f"{count(len(outdated), 'target')} not as planned any more, and not touched: {names(outdated)}."
-        )
-        said = next((result.error for result in event.results if result.target_id == outdated[0]), None)
-        yield _issue(fact, _where(event), what, said, _follow_up(outdated, later))
+        ids = [result.target_id for result in outdated]
+        what = f"{count(len(ids), 'target')} not as planned any more, and not touched: {names(ids)}."
+        yield _issue(fact, _where(event), what, outdated[0].error, _follow_up(ids, later))
     failed = failed_targets(event.results)
     if failed:
         what = f"Deployed without {names(failed)}, as the policy allows."

@@ -60,11 +60,6 @@ def failed_targets(results: Sequence[waves.TargetResult]) -> list[str]:
     ]
 
 
-def left_out(event: waves.WaveDeployed) -> list[str]:
-    """Ids of the targets that were not as planned any more, and so were left as they were."""
-    return [result.target_id for result in event.results if result.outcome == "not-started"]
-
-
 def _tells(kind: type[E]) -> Callable[[Callable[[E], Told]], Callable[[E], Told]]:
     def register(teller: Callable[[E], Told]) -> Callable[[E], Told]:
         _TELLERS[kind] = teller
@@ -215,7 +210,7 @@ def _deployed(event: waves.WaveDeployed) -> Told:
         if event.not_started
         else ""
     )
-    outdated = left_out(event)
+    outdated = event.left_out()
     if outdated:
         left += f"; {count(len(outdated), 'target')} left out as not as planned any more"
     done = count(sum(result.outcome == "succeeded" for result in event.results), "target")

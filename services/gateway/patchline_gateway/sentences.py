@@ -74,7 +74,7 @@ def _succeeded(results: Sequence[TargetResult]) -> int:
     return sum(result.outcome == "succeeded" for result in results)
 
 
-def _left_out(results: Sequence[TargetResult]) -> int:
+def _unchanged(results: Sequence[TargetResult]) -> int:
     return sum(result.outcome == "not-started" for result in results)
 
 
@@ -215,7 +215,7 @@ _says(
     lambda e: (
         f"{_wave(e.order)}: {e.order.version} is installed on {count(_succeeded(e.results), 'target')}"
         + (f", {len(e.not_started)} left for a follow-up wave" if e.not_started else "")
-        + (f", {_left_out(e.results)} left out as not as planned any more." if _left_out(e.results) else ".")
+        + (f", {len(e.left_out())} left out as not as planned any more." if e.left_out() else ".")
     ),
 )
 _says(
@@ -237,8 +237,8 @@ _says(
 _says(
     waves.WaveRolledBack,
     lambda e: (
-        f"{_wave(e.order)}: {count(len(e.results) - _left_out(e.results), 'target')} rolled back"
-        + (f", {_left_out(e.results)} had not been changed." if _left_out(e.results) else ".")
+        f"{_wave(e.order)}: {count(len(e.results) - _unchanged(e.results), 'target')} rolled back"
+        + (f", {_unchanged(e.results)} had not been changed." if _unchanged(e.results) else ".")
     ),
 )
 _says(waves.WaveRollbackVerified, lambda e: f"{_wave(e.order)}: checks pass after the rollback.")

@@ -6,19 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from patchline_gateway.views import UpdateView
-from patchline_schemas.values import TERMINAL_STATES, UpdateState
+from patchline_schemas.values import ON_THE_WAY, TERMINAL_STATES, UpdateState
 
-ON_THE_WAY: tuple[UpdateState, ...] = (
-    "assessed",
-    "planned",
-    "testing",
-    "awaiting-approval",
-    "scheduled",
-    "rolling-out",
-)
-"""States that an update passes in this order, some within one step of planning and so without a word."""
 BEYOND: frozenset[UpdateState] = frozenset({"rolling-back", "needs-person", "completed"})
-"""States to which the way leads through all of them."""
+"""States to which the way leads through all of :data:`~patchline_schemas.values.ON_THE_WAY`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +51,10 @@ def standing(view: UpdateView, goal: Goal) -> Standing:
 
 
 def _lies_behind(goal: UpdateState, seen: UpdateState) -> bool:
-    """Whether an update that was in ``seen`` has passed ``goal``."""
+    """Whether an update that was in ``seen`` has passed ``goal``.
+
+    Some states are passed within one step of planning, and so without a word.
+    """
     if goal not in ON_THE_WAY:
         return False
     if seen in BEYOND or goal == ON_THE_WAY[0]:

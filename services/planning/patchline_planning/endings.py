@@ -110,13 +110,13 @@ def not_applicable(plan: Plan, ctx: Context) -> None:
     ctx.emit(UpdateNotApplicable(**identity(plan), round=plan.round, due_at=plan.due_at))
 
 
-def nothing_left(plan: Plan, left_out: int, ctx: Context) -> None:
-    """No target that could be planned is left; ``left_out`` were not as they were assessed.
+def nothing_left(plan: Plan, ctx: Context) -> None:
+    """No target that could be planned is left.
 
     A round that has updated some is complete, and says of how many it is unknown whether they need it. Else
     those keep it open.
     """
-    unknown_total = plan.head.unknown_total + left_out
+    unknown_total = plan.head.unknown_total + plan.left_out()
     if any(wave.state == "verified" for wave in plan.of_round()):
         _complete(plan, unknown_total, ctx)
     elif unknown_total:
@@ -138,4 +138,4 @@ def _close(plan: Plan) -> None:
     plan.pause = None
     plan.undoing = None
     plan.step_began_at = None
-    plan.left_out, plan.left_out_at = 0, None
+    plan.left_out_at = None

@@ -38,10 +38,10 @@ class Reason:
 def inventory_unknown(plan: Plan, facts: Facts) -> Reason | None:
     """No target is known to need the update, but some could not be asked, or were not as assessed."""
     count = plan.head.unknown_total
-    if plan.state != "assessed" or not (count or plan.left_out):
+    if plan.state != "assessed" or not (count or plan.left_out()):
         return None
-    if plan.left_out:
-        some = "target that has" if plan.left_out == 1 else f"{plan.left_out} targets that have"
+    if left_out := plan.left_out():
+        some = "target that has" if left_out == 1 else f"{left_out} targets that have"
         return Reason("inventory-unknown", f"an assessment of the {some} changed since it was planned")
     which = "target that is" if count == 1 else f"{count} targets that are"
     return Reason("inventory-unknown", f"an inventory of the {which} unknown")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from patchline_schemas.requests import Action
-from patchline_schemas.values import UpdateState, WaveState
+from patchline_schemas.values import ON_THE_WAY, UpdateState, WaveState
 from patchline_schemas.waves import (
     WaveBackedUp,
     WaveBackupFailed,
@@ -141,15 +141,7 @@ UPDATE: Machine[UpdateState] = Machine(
         Transition(("needs-person",), "released", "failed", "a person asked for another try"),
         Transition(ENDED, "reopened", "assessed", "the next round"),
     ),
-    course=(
-        "assessed",
-        "planned",
-        "testing",
-        "awaiting-approval",
-        "scheduled",
-        "rolling-out",
-        "completed",
-    ),
+    course=(*ON_THE_WAY, "completed"),
 )
 
 WAVE: Machine[WaveState] = Machine(

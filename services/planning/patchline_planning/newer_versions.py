@@ -33,7 +33,7 @@ async def compare(plan: Plan, ctx: Context) -> None:
 
 
 def _candidate(plan: Plan) -> Candidate:
-    gone, waiting = ("cancelled", "failed", "rolled-back"), ("planned", "due")
+    gone = ("cancelled", "failed", "rolled-back")
     return Candidate(
         update_id=plan.id,
         component=plan.head.component,
@@ -41,7 +41,7 @@ def _candidate(plan: Plan) -> Candidate:
         advisories=frozenset(plan.head.advisories),
         ready=plan.state in APPROVED and plan.pause is None,
         starts=_first_starts(wave for wave in plan.of_round() if wave.state not in gone),
-        waiting=_first_starts(wave for wave in plan.of_round() if wave.state in waiting),
+        waiting=_first_starts(wave for wave in plan.of_round() if wave.waiting()),
     )
 
 

@@ -82,6 +82,10 @@ class PlannedWave(BaseModel):
         """Contacts that must be told before it starts, and are not yet."""
         return [contact for contact in self.contacts if contact not in self.told]
 
+    def waiting(self) -> bool:
+        """Whether it has not started: its turn has not come, or it asks for its targets."""
+        return self.state in ("planned", "due")
+
     def started(self) -> bool:
         """Whether something runs on its targets now."""
         return self.state in WAVE_STARTED
@@ -142,9 +146,8 @@ class Plan(Document, collection="plans", id_of="update"):
     """An assessment came in while waves were running."""
     called_back: bool = False
     """The first wave, which asks for its targets, was told to stand down for a newer assessment."""
-    left_out: int = 0
-    """So many targets were not as planned any more when the waves had ended, and wait for an assessment."""
     left_out_at: datetime | None = None
+    """When the waves had ended, but some targets were not as planned any more and wait for an assessment."""
     left_out_revision: int | None = None
     """The newest assessment by then, if they were planned by it already."""
     retracted: str | None = None
@@ -162,7 +165,7 @@ class Plan(Document, collection="plans", id_of="update"):
         """A plan is found while it is live, by its component and by the groups it still waits for."""
         if self.state in ENDED or self.assessment is None:
             return frozenset()
-        groups = {f"group:{wave.group}" for wave in self.of_round() if wave.state in ("planned", "due")}
+        groups = {f"group:{wave.group}" for wave in self.of_round() if wave.waiting()}
         return frozenset({"live", f"component:{self.assessment.component}", *groups})
 
     @property
@@ -187,6 +190,10 @@ class Plan(Document, collection="plans", id_of="update"):
     def wave(self, wave_id: str) -> PlannedWave | None:
         """A wave by its id."""
         return next((wave for wave in self.waves if wave.id == wave_id), None)
+
+    def left_out(self) -> int:
+        """How many targets of the round were not as planned any more, and are not planned anew yet."""
+        return sum(wave.left_out for wave in self.of_round())
 
     def active_wave(self) -> PlannedWave | None:
         """The wave whose turn it is."""

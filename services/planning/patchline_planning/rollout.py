@@ -140,7 +140,7 @@ async def _roll_out(plan: Plan, facts: Facts, ctx: Context) -> Facts:
     missed = wave.ends_at is not None and wave.ends_at <= ctx.now
     if not missed and (active is not None or (wave.starts_at is not None and ctx.now < wave.starts_at)):
         return facts
-    groups = await schedule.known_groups({w.group for w in plan.of_round() if w.state == "planned"}, ctx)
+    groups = await rounds.groups_ahead(plan, ctx)
     if missed and active is not None:
         schedule.place(plan, groups, ctx)
         return facts
@@ -175,24 +175,17 @@ async def _stand_down_if_shut(plan: Plan, due: PlannedWave, facts: Facts, ctx: C
 
 
 def _end_of_waves(plan: Plan, ctx: Context) -> None:
-    left_out = sum(wave.left_out for wave in plan.of_round())
-    reason = _failure_at_the_end(plan, left_out)
+    reason = _failure_at_the_end(plan)
     if reason is not None:
         endings.finish(plan, Ending(outcome="failed", by="planning", reason=reason), ctx)
         return
-    endings.nothing_left(plan, left_out, ctx)
-    if left_out:
-        _wait_for_assessment(plan, left_out, ctx)
+    endings.nothing_left(plan, ctx)
+    if plan.left_out():
+        plan.left_out_at = ctx.now
+        plan.left_out_revision = None if plan.look_again else plan.head.revision
 
 
-def _wait_for_assessment(plan: Plan, left_out: int, ctx: Context) -> None:
-    plan.left_out, plan.left_out_at = left_out, ctx.now
-    plan.left_out_revision = None if plan.look_again else plan.head.revision
-    for wave in plan.of_round():
-        wave.left_out = 0
-
-
-def _failure_at_the_end(plan: Plan, left_out: int) -> str | None:
+def _failure_at_the_end(plan: Plan) -> str | None:
     """Why the round has failed although no wave has; None if it has not."""
     failed = [wave for wave in plan.of_round() if wave.failed]
     if failed:
@@ -203,6 +196,7 @@ def _failure_at_the_end(plan: Plan, left_out: int) -> str | None:
                 f"wave {wave.number} ({wave.group}): {wave.error or 'see its results'}" for wave in failed
             )
         )
+    left_out = plan.left_out()
     if left_out and plan.left_out_revision == plan.head.revision:
         return f"{left_out} target{'s are' if left_out > 1 else ' is'} not as the inventory says, twice now"
     return None

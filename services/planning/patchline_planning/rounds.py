@@ -13,7 +13,7 @@ from patchline_planning import approvals, endings, opening, schedule, waves
 from patchline_planning.evidence import assessed_targets, document_of, verified_targets
 from patchline_planning.fleet import KnownGroup
 from patchline_planning.machine import ENDED, NOT_STARTED, REOPENED_BY_ITSELF
-from patchline_planning.messages import ReplanWave, StandDown
+from patchline_planning.messages import StandDown
 from patchline_planning.plan import Ending, Incoming, Plan, PlannedWave
 from patchline_planning.urgency import weigh
 from patchline_planning.wave import Wave
@@ -70,7 +70,9 @@ async def open_round(plan: Plan, ctx: Context) -> bool:
         return False
     need = waves.needing(targets, without=await verified_targets(plan, targets, ctx))
     plan.look_again = False
-    plan.left_out, plan.left_out_at = 0, None
+    plan.left_out_at = None
+    for wave in plan.of_round():
+        wave.left_out = 0
     if plan.state in ENDED:
         if not need and not plan.reopen:
             return True
@@ -79,7 +81,7 @@ async def open_round(plan: Plan, ctx: Context) -> bool:
     if need:
         await _lay_out(plan, need, targets, ctx)
     else:
-        endings.nothing_left(plan, 0, ctx)
+        endings.nothing_left(plan, ctx)
     return True
 
 
@@ -100,7 +102,7 @@ async def revise(plan: Plan, ctx: Context) -> None:
     elif plan.next_wave() is not None:
         await place(plan, ctx)
     else:
-        endings.nothing_left(plan, 0, ctx)
+        endings.nothing_left(plan, ctx)
 
 
 async def called_back(plan: Plan, ctx: Context) -> None:
@@ -147,18 +149,7 @@ async def trim(plan: Plan, ctx: Context) -> waves.Difference | None:
         if wave.state == "planned":
             wave.targets_total = len(ids - dropped)
             wave.state = wave.state if wave.targets_total else "cancelled"
-        wave.replans += 1
-        ctx.send(
-            ReplanWave(
-                to=wave.id,
-                number=wave.replans,
-                revision=plan.revision,
-                starts_at=wave.starts_at,
-                ends_at=wave.ends_at,
-                drop=dropped,
-                refresh=fresh,
-            )
-        )
+        schedule.replan(plan, wave, ctx, drop=dropped, refresh=fresh)
     return difference
 
 
@@ -179,7 +170,7 @@ async def _difference(plan: Plan, ctx: Context) -> _Found | None:
     waiting = []
     by_group: defaultdict[str, list[WaveTarget]] = defaultdict(list)
     for wave in plan.of_round():
-        if wave.opened and wave.state in ("planned", "due"):
+        if wave.opened and wave.waiting():
             document = await document_of(wave, ctx)
             if document.replans < wave.replans:
                 raise Early(f"{wave.id} has not taken in yet what changed before", waits_for=(Wave, wave.id))
@@ -236,21 +227,21 @@ def _reopen(plan: Plan) -> None:
 
 async def place(plan: Plan, ctx: Context) -> None:
     """Give the waves that have not started their times anew."""
-    schedule.place(plan, await _groups_ahead(plan, ctx), ctx)
+    schedule.place(plan, await groups_ahead(plan, ctx), ctx)
 
 
 async def follow_groups(plan: Plan, ctx: Context) -> None:
     """Do the waves that have not started as their groups want it now; an approval that was given stands."""
-    groups = await _groups_ahead(plan, ctx)
+    groups = await groups_ahead(plan, ctx)
     for wave in plan.of_round():
-        if wave.state in ("planned", "due"):
+        if wave.waiting():
             wave.follow(groups[wave.group].group)
     if groups and plan.state in ("planned", "testing", "awaiting-approval"):
         plan.approval = approvals.strictest(known.group for known in groups.values())
     schedule.place(plan, groups, ctx)
 
 
-async def _groups_ahead(plan: Plan, ctx: Context) -> dict[str, KnownGroup]:
+async def groups_ahead(plan: Plan, ctx: Context) -> dict[str, KnownGroup]:
     """The groups of the waves that have not started."""
-    names = {wave.group for wave in plan.of_round() if wave.state in ("planned", "due")}
+    names = {wave.group for wave in plan.of_round() if wave.waiting()}
     return await schedule.known_groups(names, ctx)

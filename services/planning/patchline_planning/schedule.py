@@ -11,6 +11,7 @@ from patchline_planning.messages import ReplanWave
 from patchline_planning.plan import Plan, PlannedWave
 from patchline_planning.windows import Slot
 from patchline_schemas.values import Urgency
+from patchline_schemas.waves import WaveTarget
 
 
 async def known_groups(names: Iterable[str], ctx: Context) -> dict[str, KnownGroup]:
@@ -34,19 +35,33 @@ def place(plan: Plan, groups: Mapping[str, KnownGroup], ctx: Context) -> None:
         changed = (wave.starts_at, wave.ends_at) != ((slot.starts_at, slot.ends_at) if slot else (None, None))
         put(wave, slot)
         if changed and wave.opened:
-            wave.replans += 1
-            ctx.send(
-                ReplanWave(
-                    to=wave.id,
-                    number=wave.replans,
-                    revision=plan.revision,
-                    starts_at=wave.starts_at,
-                    ends_at=wave.ends_at,
-                )
-            )
+            replan(plan, wave, ctx)
         if slot is not None:
             before_is_over = slot.starts_at + wave.soak
             after = max(after, before_is_over)
+
+
+def replan(
+    plan: Plan,
+    wave: PlannedWave,
+    ctx: Context,
+    *,
+    drop: frozenset[str] = frozenset(),
+    refresh: tuple[WaveTarget, ...] = (),
+) -> None:
+    """Tell a wave its time, which targets it loses, and which come from another version now."""
+    wave.replans += 1
+    ctx.send(
+        ReplanWave(
+            to=wave.id,
+            number=wave.replans,
+            revision=plan.revision,
+            starts_at=wave.starts_at,
+            ends_at=wave.ends_at,
+            drop=drop,
+            refresh=refresh,
+        )
+    )
 
 
 def put(wave: PlannedWave, slot: Slot | None) -> None:

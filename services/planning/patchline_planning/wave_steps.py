@@ -159,7 +159,7 @@ def deployed(wave: Wave, event: WaveDeployed, ctx: Context) -> None:
     wave.deployed_at = max((each.ended_at for each in event.results if each.ended_at), default=ctx.now)
     wave.changed = touched(event.results)
     wave.not_started = event.not_started
-    wave.left_out = tuple(result.target_id for result in event.results if result.outcome == "not-started")
+    wave.left_out = tuple(result.target_id for result in event.left_out())
     wave.failed = faulty(event.results)
     errors = [result.error for result in event.results if result.target_id in wave.failed and result.error]
     wave.error = "; ".join(errors[:3]) or None

@@ -131,7 +131,7 @@ def _note_wave(wave: WaveCase, event: waves.WaveEvent, mark: Mark) -> None:
             wave.targets_total = len(event.targets)
         case waves.WaveDeployed():
             wave.not_started_total = len(event.not_started)
-            wave.left_out_total = sum(result.outcome == "not-started" for result in event.results)
+            wave.left_out_total = len(event.left_out())
         case waves.WaveBackupFailed():
             wave.failed_step = "backup"
         case waves.WaveDeployFailed():

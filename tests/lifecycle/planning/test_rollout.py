@@ -156,20 +156,23 @@ async def test_an_assessment_that_came_meanwhile_counts_for_a_target_that_was_le
     assert life.state(id_) == "completed"
 
 
-async def test_a_round_whose_targets_have_all_left_the_fleet_ends(life: Any) -> None:
+async def of_which_no_target_is_as_planned(life: Any) -> str:
+    """An update whose only wave has ended without touching its only target, ``a``."""
     await life.group("intranet")
-    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
+    id_: str = await life.roll_out("3.1.6", {"a": "intranet"})
     await life.back_up(f"{id_}.r1.w1")
     await life.deploy(f"{id_}.r1.w1", outdated=["a"])
+    return id_
+
+
+async def test_a_round_whose_targets_have_all_left_the_fleet_ends(life: Any) -> None:
+    id_ = await of_which_no_target_is_as_planned(life)
     await life.assess("3.1.6", {}, revision=2)
     assert life.state(id_) == "not-applicable"
 
 
 async def test_a_target_that_is_as_it_was_after_all_is_planned_again_in_time(life: Any) -> None:
-    await life.group("intranet")
-    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
-    await life.back_up(f"{id_}.r1.w1")
-    await life.deploy(f"{id_}.r1.w1", outdated=["a"])
+    id_ = await of_which_no_target_is_as_planned(life)
     assert life.state(id_) == "assessed"
     await life.harness.advance(timedelta(minutes=15))
     assert life.state(id_) == "testing"
@@ -181,10 +184,7 @@ async def test_a_target_that_is_as_it_was_after_all_is_planned_again_in_time(lif
 
 
 async def test_a_newer_assessment_that_is_half_in_is_waited_for(life: Any) -> None:
-    await life.group("intranet")
-    id_ = await life.roll_out("3.1.6", {"a": "intranet"})
-    await life.back_up(f"{id_}.r1.w1")
-    await life.deploy(f"{id_}.r1.w1", outdated=["a"])
+    id_ = await of_which_no_target_is_as_planned(life)
     await life.assess("3.1.6", {"a": "intranet"}, revision=2, page=1, pages=2)
     await life.harness.advance(timedelta(minutes=16))
     assert life.state(id_) == "assessed"

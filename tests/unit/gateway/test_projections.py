@@ -10,14 +10,14 @@ import pytest
 from patchline_gateway import projections
 from patchline_gateway.messages import TellDecision, TellGroup, TellLetter, TellNotice, TellTarget, TellUpdate
 from patchline_gateway.views import DeadLetterView, GroupView, NoticeView, TargetView, UpdateView
-from patchline_gateway.waits import ON_THE_WAY, Goal, Standing, standing
+from patchline_gateway.waits import Goal, Standing, standing
 from patchline_schemas.dead_letters import DeadLetterDecided, DeadLettered
 from patchline_schemas.examples import examples
 from patchline_schemas.examples.shared import JINJA, UPDATE, at
 from patchline_schemas.fleet import Approval, Group, Policies
 from patchline_schemas.notices import NoticeDelayed, NoticeFailed, NoticeSent
 from patchline_schemas.updates import Report, UpdateProgressed
-from patchline_schemas.values import UpdateState
+from patchline_schemas.values import ON_THE_WAY, UpdateState
 
 
 def progress(sequence: int, state: UpdateState, *, round: int = 1) -> TellUpdate:
