@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
@@ -75,15 +75,15 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class PulsedWindow:
-    """A window that opens at second 0 of each minute."""
+    """A window that opens at second 0 of every ``minutes``-th minute since the epoch."""
 
     seconds: float
     """How long it stays open."""
+    minutes: int = 1
 
     def open_at(self, at: datetime) -> bool:
         """Whether it is open then."""
-        at = at.astimezone(UTC)
-        return at.second + at.microsecond / 1e6 < self.seconds
+        return at.timestamp() % (60 * self.minutes) < self.seconds
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ TARGETS_EACH = 10
 SHARING = 5
 """At least so many updates meet on a target; more in a long run, whose fleet does not grow on."""
 MOST_POOLS = 60
-WINDOW = PulsedWindow(40)
+WINDOW = PulsedWindow(135, minutes=3)
+"""Long enough for the waves of sixty updates at once on a machine with nothing to spare: a wave that cannot
+be backed up and deployed in one window begins anew in the next, and if none can, nothing is ever deployed."""
 LATENCY = "PT0.03S"
 """Of each call to a target: long enough that kills hit some of them."""
 POLICIES = "{approval: automatic, soak: PT1S, target_timeout: PT2M}"
@@ -22,7 +24,7 @@ groups:
   - {{name: early, criticality: low, window: always, contacts: ["file:notices.log"]}}
   - name: late
     criticality: high
-    window: {{rrule: "FREQ=MINUTELY;BYSECOND=0", duration: PT{WINDOW.seconds:g}S}}
+    window: {{rrule: "FREQ=MINUTELY;INTERVAL={WINDOW.minutes};BYSECOND=0", duration: PT{WINDOW.seconds:g}S}}
 policies: {POLICIES}
 targets:
 """
