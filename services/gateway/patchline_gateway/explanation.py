@@ -67,8 +67,8 @@ _LINGERING = "patchline update wait {id}"
 NOTICES_SHOWN = 5
 """How many of the notices that it waits for are told."""
 
-UNCHECKED_SHOWN = 5
-"""Of how many targets of a wave it is told that no check passed there."""
+TARGETS_SHOWN = 5
+"""Of how many targets of a wave it is told at length what is wrong there; the others are named."""
 
 
 def explain(
@@ -221,11 +221,13 @@ def _waves(view: UpdateView, waves: Sequence[WaveView], now: datetime) -> list[s
             f"Wave {wave.id.rpartition('.w')[2]} ({wave.group}, {count(wave.targets_total, 'target')}) "
             f"is {wave.state}{start}."
         )
+        troubled = [target for target in wave.targets if target.error]
         sentences += [
             f"On {target.target} it ended as {target.outcome}: {target.error}"
-            for target in wave.targets
-            if target.error
-        ][:5]
+            for target in troubled[:TARGETS_SHOWN]
+        ]
+        if more := troubled[TARGETS_SHOWN:]:
+            sentences.append(f"There was an error on {names([target.target for target in more])} too.")
         sentences += _unchecked(of_round[wave.id])
     return sentences
 
@@ -242,20 +244,23 @@ def _start(starts_at: datetime | None, due_at: datetime | None, now: datetime) -
 def _unchecked(wave: WaveView) -> list[str]:
     """The wave's targets for which no check vouches, though they count as good."""
     sentences = []
-    for target_id, line in sorted(wave.targets.items()):
-        if line.none_passed:
-            when = f", at {at(line.failing_since)}" if line.failing_since else ""
-            sentences.append(
-                f"No check passed on {target_id}, so only the version was verified there, not that it works: "
-                f"{', '.join(line.none_passed)} failed before the deployment already{when}."
-            )
+    failing = sorted(target_id for target_id, line in wave.targets.items() if line.none_passed)
+    for target_id in failing[:TARGETS_SHOWN]:
+        line = wave.targets[target_id]
+        when = f", at {at(line.failing_since)}" if line.failing_since else ""
+        sentences.append(
+            f"No check passed on {target_id}, so only the version was verified there, not that it works: "
+            f"{', '.join(line.none_passed)} failed before the deployment already{when}."
+        )
+    if more := failing[TARGETS_SHOWN:]:
+        sentences.append(f"Nor did any check pass on {names(more)}.")
     unchecked = sorted(target_id for target_id, line in wave.targets.items() if line.unchecked)
     if unchecked:
         sentences.append(
             f"The fleet file declares no check for {names(unchecked)}, so only the version was verified "
             "there, not that it works."
         )
-    return sentences[:UNCHECKED_SHOWN]
+    return sentences
 
 
 def _ending(view: UpdateView) -> list[str]:

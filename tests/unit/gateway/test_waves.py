@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from patchline_gateway import projections
-from patchline_gateway.explanation import explain
+from patchline_gateway.explanation import TARGETS_SHOWN, explain
 from patchline_gateway.presentation import wave_line, wave_lines
 from patchline_gateway.routing import news_of
 from patchline_gateway.views import UpdateView, WaveView
@@ -234,6 +234,28 @@ def test_a_target_that_counts_as_good_though_no_check_passed_is_explained() -> N
             "The fleet file declares no check for forum, so only the version was verified there, "
             "not that it works.",
         ]
+
+
+def test_of_many_targets_in_trouble_the_last_is_named_too() -> None:
+    fails = CheckResult(name="curl", passed=False, output="503", duration=timedelta(seconds=1))
+    ids = [f"web-{number}" for number in range(7)]
+    results = tuple(
+        TargetResult(target_id=each, outcome="succeeded", checks=(fails,), started_at=at(31)) for each in ids
+    )
+    life: list[WaveEvent] = [
+        DEPLOYED.model_copy(update={"results": results}),
+        VERIFIED.model_copy(update={"results": (*results, result("forum"))}),
+    ]
+    update = UpdateView(id=UPDATE, sequence=1, round=1, state="completed")
+    said = explain(update, [view_after(*life)], [], at(60)).sentences
+    assert sum(each.startswith("No check passed on") for each in said) == TARGETS_SHOWN
+    assert "Nor did any check pass on web-5, web-6." in said
+    assert any(each.startswith("The fleet file declares no check for forum") for each in said)
+    broken = tuple(result(each).model_copy(update={"outcome": "failed", "error": "no room"}) for each in ids)
+    failed = view_after(DEPLOYED.model_copy(update={"results": broken}))
+    told = explain(update, [failed], [], at(60)).sentences
+    assert sum(each.endswith("ended as failed: no room") for each in told) == TARGETS_SHOWN
+    assert "There was an error on web-5, web-6 too." in told
 
 
 def test_a_wave_that_touched_no_target_is_cancelled_in_whatever_order_that_is_told() -> None:
