@@ -243,7 +243,7 @@ class UpdateApproved(UpdateEvent, topic="updates.approved"):
     automatic: bool
     """Whether the policy approved it, and no person."""
     reason: str
-    """The approver's words, or the policy's rule."""
+    """The approver's words, of several each with the name before them, or the policy's rule."""
 
 
 class UpdateRejected(UpdateEvent, topic="updates.rejected"):

@@ -48,7 +48,7 @@ def publish(
 ) -> None:
     """Publish updates; a list is taken wholly or not at all."""
     text = read_feed(file)
-    check_feed(text)
+    check_feed(text, _name(file))
     limit = duration(timeout)
     params = {"timeout": iso(limit), "who": who or _login()}
     answer = session.client.send("POST", "/v1/feeds/updates", text, params, wait=limit.total_seconds())
@@ -68,7 +68,7 @@ def publish(
 def read_feed(file: str) -> bytes:
     """The file's content. Raises :class:`Failure` if it cannot be read or is too large."""
     if file == "-":
-        return _limited(sys.stdin.buffer.read(MAX_FEED_BYTES + 1), "standard input")
+        return _limited(sys.stdin.buffer.read(MAX_FEED_BYTES + 1), _name(file))
     path = Path(file)
     try:
         with path.open("rb") as feed:
@@ -77,8 +77,9 @@ def read_feed(file: str) -> bytes:
         raise wrong_use(f"{file} cannot be read: {error.strerror}.") from error
 
 
-def check_feed(text: bytes) -> None:
-    """Say what is wrong before anything is sent. Raises :class:`Failure` with every problem."""
+def check_feed(text: bytes, name: str) -> None:
+    """Say what is wrong with the feed ``name`` before anything is sent. Raises :class:`Failure` with every
+    problem."""
     try:
         parse_items(text)
     except FeedItemsError as error:
@@ -86,10 +87,14 @@ def check_feed(text: bytes) -> None:
         if len(error.problems) > len(shown):
             shown.append(f"and {count(len(error.problems) - len(shown), 'more problem')}")
         raise wrong_use(
-            "Nothing of the feed was published.",
+            f"Nothing of {name} was published.",
             fix="Correct what is named and publish again.",
             details=shown,
         ) from error
+
+
+def _name(file: str) -> str:
+    return "standard input" if file == "-" else file
 
 
 def _limited(content: bytes, name: str) -> bytes:

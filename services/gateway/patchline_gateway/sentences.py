@@ -103,8 +103,7 @@ def _planned(event: updates.UpdatePlanned) -> str:
 def _approved(event: updates.UpdateApproved) -> str:
     if event.automatic:
         return "Approved by policy."
-    who = names(event.approved_by)
-    return f"Approved by {who}: {event.reason.removeprefix(f'{who}: ')}"
+    return f"Approved by {names(event.approved_by)}: {event.reason}"
 
 
 def _progressed(event: updates.UpdateProgressed) -> str:

@@ -87,3 +87,10 @@ def missing(rule: Rule, given: Sequence[Given], requester: str) -> int:
     return (
         0 if rule == "automatic" else max(0, rule.minimum_approvers - len(counting(rule, given, requester)))
     )
+
+
+def words(given: Sequence[Given]) -> str:
+    """What those said who approved; of several each with the name before it."""
+    if len(given) == 1:
+        return given[0].reason
+    return "; ".join(f"{yes.who}: {yes.reason}" for yes in given)

@@ -245,11 +245,7 @@ async def _approve_if_enough(plan: Plan, ctx: Context) -> None:
     automatic = plan.approval == "automatic"
     given = approvals.counting(plan.approval, plan.approvals, requester)
     who = ("policy",) if automatic else tuple(yes.who for yes in given)
-    reason = (
-        "the policies of its groups approve by themselves"
-        if automatic
-        else "; ".join(f"{yes.who}: {yes.reason}" for yes in given)
-    )
+    reason = "the policies of its groups approve by themselves" if automatic else approvals.words(given)
     plan.move("approved")
     ctx.emit(
         UpdateApproved(

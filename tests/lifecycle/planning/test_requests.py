@@ -25,7 +25,9 @@ async def test_a_plan_waits_for_as_many_people_as_the_strictest_group_wants(life
     assert "1 more person" in await life.ask("approve", id_, plan_revision=1)
     assert await life.ask("approve", id_) == "refused: approval.distinct"
     await life.ask("approve", id_, who="cy")
-    assert life.harness.published(UpdateApproved)[0].approved_by == ("bea", "cy")
+    approved = life.harness.published(UpdateApproved)[0]
+    assert approved.approved_by == ("bea", "cy")
+    assert approved.reason == "bea: because; cy: because"
     assert len(life.due_waves()) == 1
     assert await life.ask("approve", id_, who="dan") == "refused: state"
 
@@ -39,7 +41,8 @@ async def test_a_yes_counts_only_under_the_policy_as_it_is_now(life: Any) -> Non
     assert life.state(id_) == "awaiting-approval"
     assert "ada" not in life.progress(id_).held.who.partition("approved so far")[2]
     await life.ask("approve", id_, who="bea")
-    assert life.harness.published(UpdateApproved)[0].approved_by == ("bea",)
+    approved = life.harness.published(UpdateApproved)[0]
+    assert (approved.approved_by, approved.reason) == (("bea",), "because")
 
 
 async def test_a_rejected_update_touches_no_target(life: Any) -> None:

@@ -115,6 +115,7 @@ def test_a_bad_feed_is_refused_before_anything_is_sent(
     ended = patchline("feed", "publish", str(feed))
     assert (ended.code, ended.out, api.asked) == (2, "", [])
     assert named in ended.err
+    assert "feed.json" in ended.err
 
 
 def test_a_feed_that_is_not_there_is_wrong_use(patchline: Any) -> None:
