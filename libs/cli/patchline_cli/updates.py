@@ -13,6 +13,7 @@ from patchline_cli.failures import wrong_use
 from patchline_cli.output import Column, Output, count, state_style
 from patchline_cli.session import Session, command
 from patchline_cli.times import relative
+from patchline_schemas.notices import NoticeDelayed
 from patchline_schemas.values import UpdateState
 
 
@@ -166,6 +167,12 @@ def _show(output: Output, detail: dict[str, Any]) -> None:
     total = sum(wave["targets_total"] for wave in detail["waves"])
     if total > len(rows):
         output.say(f"{len(rows)} of {count(total, 'target')}; all: patchline waves {detail['id']} -o jsonl")
-    if detail["history"]:
+    shown = [line for line in detail["history"] if line["type"] != NoticeDelayed.TYPE]
+    if shown:
         output.line("")
-        output.table(detail["history"], HISTORY)
+        output.table(shown, HISTORY)
+    if attempts := len(detail["history"]) - len(shown):
+        output.say(
+            f"{count(attempts, 'failed attempt')} to tell a contact not shown; "
+            f"patchline notices --update {detail['id']}"
+        )

@@ -201,6 +201,21 @@ def test_show_prints_the_whole_contract_as_json(patchline: Any, api: Any) -> Non
     assert "pkg:pypi/jinja2 3.1.6 (security)" in text and "wiki" in text and "running" in text
 
 
+def test_a_history_is_not_drowned_by_attempts_to_tell_somebody(patchline: Any, api: Any) -> None:
+    def line(type_: str, summary: str) -> dict[str, Any]:
+        ids = {"event_id": "e", "cause_id": None, "trace_id": "t"}
+        return {"type": type_, "time": "2026-03-03T09:00:00Z", "source": "s", "summary": summary, **ids}
+
+    tried = line("dev.patchline.notices.delayed.v1", "hook is not told yet")
+    history = [line("dev.patchline.updates.approved.v1", "Approved by bea: ok"), tried, tried]
+    rest = {"held": None, "error": None, "superseded_by": None, "traces": [], "trace_links": [], "waves": []}
+    api.answer(f"/v1/updates/{ID}", {**UPDATE, **rest, "history": history})
+    assert patchline("update", "show", ID, "-o", "json").json["history"] == history
+    shown = patchline("update", "show", ID)
+    assert "Approved by bea" in shown.out and "not told yet" not in shown.out
+    assert f"2 failed attempts to tell a contact not shown; patchline notices --update {ID}" in shown.err
+
+
 def test_an_inventory_is_one_object_or_a_line_for_each_package(patchline: Any, api: Any) -> None:
     packages = [{"component": "pkg:pypi/jinja2", "version": "3.1.2"}]
     inventory = {
