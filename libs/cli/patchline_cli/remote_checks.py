@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from textwrap import shorten
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -109,7 +110,7 @@ def targets(client: Client) -> Diagnosis:
     for target in client.pages("/v1/targets"):
         total += 1
         if target["inventory_error"]:
-            unknown.append(f"{target['id']} ({' '.join(target['inventory_error'].split())[:120]})")
+            unknown.append(f"{target['id']} ({shorten(target['inventory_error'], 120, placeholder=' …')})")
     if unknown:
         return warns(
             "targets",
