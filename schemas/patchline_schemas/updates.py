@@ -120,6 +120,12 @@ class RetractionAssessed(UpdateEvent, topic="updates.retraction-assessed"):
     """Target ids, the first 500."""
     installed_total: int
     """How many targets have the version."""
+    last_seen_on: tuple[str, ...] = ()
+    """Those of the unknown targets that had it when they last answered; the first 500."""
+    unknown: tuple[str, ...] = ()
+    """Ids of targets that may have it without anybody knowing, since they cannot be asked; the first 500."""
+    unknown_total: int = 0
+    """How many those are."""
 
 
 class WaveSummary(Value):

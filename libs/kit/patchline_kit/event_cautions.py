@@ -57,7 +57,10 @@ CAUTIONS: dict[str, tuple[str, ...]] = {
         "That `targets` has every target: those without the component are only counted.",
         "That no urgency means no danger: with `unknown_total` above 0 some targets could not be judged.",
     ),
-    "updates.retraction-assessed": ("That `installed_on` is complete: `installed_total` counts them all.",),
+    "updates.retraction-assessed": (
+        "That `installed_on` is complete: `installed_total` counts them all.",
+        "That a version with an `installed_total` of 0 is nowhere: `unknown_total` targets cannot be asked.",
+    ),
     "updates.planned": (
         "That it will be done: the test and the approval are still to come.",
         "That its windows stay: a plan of a higher revision takes its place.",

@@ -70,7 +70,15 @@ def assessments() -> Iterable[Examples]:
             {**head(), "reason": "Withdrawn.", "installed_on": ("wiki",), "installed_total": 1}
         ),
         updates.RetractionAssessed.model_validate(
-            {**head(), "reason": "Withdrawn.", "installed_on": (), "installed_total": 0}
+            {
+                **head(),
+                "reason": "Withdrawn.",
+                "installed_on": (),
+                "installed_total": 0,
+                "last_seen_on": ("wiki",),
+                "unknown": ("forum", "wiki"),
+                "unknown_total": 2,
+            }
         ),
     )
 

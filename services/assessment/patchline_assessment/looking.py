@@ -19,7 +19,8 @@ LOOK_EVERY = timedelta(seconds=2)
 """How often an update that waits for first answers looks for them, besides being told."""
 PAGES_AT_ONCE = 4
 """So many pages are published with one write."""
-INSTALLED_ON_SHOWN = 500
+TARGETS_SHOWN = 500
+"""Of each kind, in what is said of a withdrawn version."""
 FOUND_AT_ONCE = 500
 
 
@@ -74,17 +75,19 @@ async def assess(update: KnownUpdate, ctx: Context) -> None:
 
 async def assess_withdrawn(update: KnownUpdate, ctx: Context) -> None:
     """Publish where a withdrawn version is installed, if that has changed."""
-    installed_on = [
-        inventory.id
-        async for page in _having(component_tag(update.component), ctx)
-        for inventory in page
-        if any(same(update, version) for version in inventory.packages[update.component])
-    ]
-    digest = hashlib.sha256(",".join(installed_on).encode()).hexdigest()
+    installed_on, unknown, last_seen_on = [], [], []
+    async for page in _having(component_tag(update.component), ctx):
+        installed_on += [inventory.id for inventory in page if _has_version(inventory, update)]
+    for tag in hiding_tags(update.component):
+        async for page in _having(tag, ctx):
+            unknown += [inventory.id for inventory in page]
+            last_seen_on += [inventory.id for inventory in page if _has_version(inventory, update)]
+    digest = hashlib.sha256(repr((installed_on, unknown, last_seen_on)).encode()).hexdigest()
     if digest == update.digest:
         return
     update.revision += 1
     update.digest = digest
+    update.affected_total, update.unknown_total = len(installed_on), len(unknown)
     ctx.emit(
         RetractionAssessed(
             update_id=update.id,
@@ -92,8 +95,11 @@ async def assess_withdrawn(update: KnownUpdate, ctx: Context) -> None:
             component=update.component,
             version=update.to_version,
             reason=update.withdrawn or "",
-            installed_on=tuple(installed_on[:INSTALLED_ON_SHOWN]),
+            installed_on=tuple(installed_on[:TARGETS_SHOWN]),
             installed_total=len(installed_on),
+            last_seen_on=tuple(last_seen_on[:TARGETS_SHOWN]),
+            unknown=tuple(unknown[:TARGETS_SHOWN]),
+            unknown_total=len(unknown),
         )
     )
 
@@ -104,6 +110,11 @@ def same(update: KnownUpdate, installed: str) -> bool:
         return compare(update.component, installed, update.to_version) == 0
     except UnknownVersion:
         return installed == update.to_version
+
+
+def _has_version(inventory: Inventory, update: KnownUpdate) -> bool:
+    """Whether the target's last answer names the update's version."""
+    return any(same(update, version) for version in inventory.packages.get(update.component, ()))
 
 
 async def _look(update: KnownUpdate, ctx: Context) -> Assessment:

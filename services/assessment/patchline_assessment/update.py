@@ -50,6 +50,7 @@ class KnownUpdate(Document, collection="updates", id_of="update"):
     telling: bool = False
     """Whether pages of ``revision`` are being published; if so after a crash, a new revision follows."""
     affected_total: int = 0
+    """How many targets need it; of a withdrawn version, how many have it."""
     unknown_total: int = 0
     groups: tuple[str, ...] = ()
     """Those with affected targets."""
@@ -59,12 +60,8 @@ class KnownUpdate(Document, collection="updates", id_of="update"):
     def tags(self) -> frozenset[str]:
         """Component, the groups that it is for, and whether it is settled."""
         found = {component_tag(self.component), *(group_tag(name) for name in self.groups)}
-        unassessed = self.revision == 0
-        if (
-            self.published
-            and not self.withdrawn
-            and (unassessed or self.affected_total or self.unknown_total)
-        ):
+        unassessed = self.revision == 0 and self.published is not None
+        if unassessed or self.affected_total or self.unknown_total:
             found.add(UNSETTLED)
         return frozenset(found)
 

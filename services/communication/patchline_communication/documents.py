@@ -6,6 +6,8 @@ import hashlib
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from patchline_kit.documents import Document, Message
 from patchline_schemas.notices import Occasion
 from patchline_schemas.waves import WavePlanned
@@ -40,6 +42,8 @@ class UpdateNews(Document, collection="updates", id_of="update"):
     """Who must approve, as a sentence."""
     told: frozenset[str] = frozenset()
     """What was told once already: occasion and what tells it from another of its kind."""
+    withdrawn_from: dict[str, str] = Field(default_factory=dict)
+    """What each group was told last of where the withdrawn version is."""
 
 
 class WaveNews(Document, collection="waves", id_of="wave"):

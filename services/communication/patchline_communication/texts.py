@@ -145,11 +145,17 @@ def due(news: UpdateNews, due_at: datetime, held: Held | None, *, over: bool) ->
     )
 
 
-def retracted(what: str, reason: str, installed_on: list[str], group: str) -> Text:
-    """A version was withdrawn by its vendor, and is installed."""
+def retracted(what: str, reason: str, group: str, *, has_it: list[str], had_it: list[str]) -> Text:
+    """A version was withdrawn by its vendor, and is installed, or was where nobody can look now."""
     return Text(
         f"{what} on {group}: withdrawn by its vendor",
-        _paragraph([f"The vendor says: {reason}", f"It is installed on {names(installed_on)}."]),
+        _paragraph(
+            [
+                f"The vendor says: {reason}",
+                f"It is installed on {names(has_it)}." if has_it else "",
+                f"It was on {names(had_it)} before, which cannot be asked now." if had_it else "",
+            ]
+        ),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from patchline_communication import texts
 from patchline_communication.declaration import service
@@ -119,29 +120,33 @@ async def tell_of_due_date(event: UpdateDue, ctx: Context) -> None:
 
 @service.on(RetractionAssessed)
 async def tell_of_retraction(event: RetractionAssessed, ctx: Context) -> None:
-    """Tell the groups in which a withdrawn version is installed."""
-    if not event.installed_on:
-        raise Stale("it is installed nowhere")
+    """Tell the groups in which a withdrawn version is, or was when last asked; each change once."""
+    has_it = await _by_group(event.installed_on, ctx)
+    had_it = await _by_group(event.last_seen_on, ctx)
+    groups = tuple(dict.fromkeys([*has_it, *had_it]))
+    news = await ctx.load(UpdateNews, event.update_id)
+    if news is None:
+        if not groups:
+            raise Stale("it is installed nowhere")
+        about = {"component": event.component, "to_version": event.version, "groups": groups}
+        news = ctx.create(UpdateNews.model_validate({"id": event.update_id, "revision": 0, **about}))
+    what = texts.subject_of(event.component, event.version)
+    told_before, news.withdrawn_from = news.withdrawn_from, {}
+    for group in groups:
+        text = texts.retracted(what, event.reason, group, has_it=has_it[group], had_it=had_it[group])
+        news.withdrawn_from[group] = text.body
+        if told_before.get(group) != text.body:
+            which = f"{group} {event.revision}"
+            await tell(ctx, [group], "retracted", text, update_id=event.update_id, which=which)
+
+
+async def _by_group(target_ids: Sequence[str], ctx: Context) -> dict[str, list[str]]:
     by_group: dict[str, list[str]] = defaultdict(list)
-    for target_id in event.installed_on:
+    for target_id in target_ids:
         known = await known_target(target_id, ctx)
         if known.target is not None:
             by_group[known.target.group].append(target_id)
-    if await ctx.load(UpdateNews, event.update_id) is None:
-        ctx.create(
-            UpdateNews(
-                id=event.update_id,
-                revision=0,
-                component=event.component,
-                to_version=event.version,
-                groups=tuple(by_group),
-            )
-        )
-    what = texts.subject_of(event.component, event.version)
-    for group, target_ids in by_group.items():
-        text = texts.retracted(what, event.reason, target_ids, group)
-        which = f"{group} {event.revision}"
-        await tell(ctx, [group], "retracted", text, update_id=event.update_id, which=which)
+    return by_group
 
 
 def _test_failed(round_: int) -> str:

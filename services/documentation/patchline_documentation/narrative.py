@@ -107,7 +107,10 @@ def _assessed(event: updates.UpdateAssessed) -> Told:
 @_tells(updates.RetractionAssessed)
 def _retraction(event: updates.RetractionAssessed) -> Told:
     where = f": {names(event.installed_on)}" if event.installed_on else ""
-    return Told(f"The withdrawn version is installed on {count(event.installed_total, 'target')}{where}")
+    unknown = f"; {count(event.unknown_total, 'target')} could not be asked" if event.unknown_total else ""
+    return Told(
+        f"The withdrawn version is installed on {count(event.installed_total, 'target')}{where}{unknown}"
+    )
 
 
 @_tells(updates.UpdatePlanned)

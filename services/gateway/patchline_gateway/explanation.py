@@ -124,7 +124,12 @@ def _withdrawn(view: UpdateView) -> list[str]:
     where = count(withdrawn.installed_total, "target")
     if withdrawn.installed_total:
         where += f": {names(withdrawn.installed_on, withdrawn.installed_total)}"
-    return [f"Its vendor withdrew the version ({withdrawn.reason}). It is installed on {where}."]
+    sentences = [f"Its vendor withdrew the version ({withdrawn.reason}). It is installed on {where}."]
+    if withdrawn.unknown_total:
+        had = f"; {names(withdrawn.last_seen_on)} had it when last asked" if withdrawn.last_seen_on else ""
+        unknown = count(withdrawn.unknown_total, "further target")
+        sentences.append(f"It is not known of {unknown} that cannot be asked{had}.")
+    return sentences
 
 
 def _commands(view: UpdateView) -> Sequence[str]:

@@ -115,6 +115,8 @@ def _update_news(event: updates.UpdateEvent, envelope: Envelope) -> TellUpdate |
                 reason=event.reason,
                 installed_on=event.installed_on[:INSTALLED_ON_SHOWN],
                 installed_total=event.installed_total,
+                last_seen_on=event.last_seen_on[:INSTALLED_ON_SHOWN],
+                unknown_total=event.unknown_total,
             )
             news = {"withdrawn": withdrawn}
         case updates.UpdateDocumented():

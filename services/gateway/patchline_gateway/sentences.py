@@ -163,7 +163,10 @@ _says(fleet.InventoryFailed, lambda e: f"{e.target_id} could not be asked: {e.re
 _says(updates.UpdateAssessed, _assessed)
 _says(
     updates.RetractionAssessed,
-    lambda e: f"The withdrawn version is installed on {count(e.installed_total, 'target')}.",
+    lambda e: (
+        f"The withdrawn version is installed on {count(e.installed_total, 'target')}; "
+        f"{count(e.unknown_total, 'target')} cannot be asked."
+    ),
 )
 _says(updates.UpdatePlanned, _planned)
 _says(

@@ -86,6 +86,10 @@ class Withdrawn(BaseModel):
     installed_on: tuple[str, ...] = ()
     """The first of the targets that have it."""
     installed_total: int = 0
+    last_seen_on: tuple[str, ...] = ()
+    """The first of those that had it when they last answered, and cannot be asked now."""
+    unknown_total: int = 0
+    """How many cannot be asked."""
 
 
 class UpdateView(Document, collection="updates", id_of="update"):

@@ -407,9 +407,17 @@ async def test_a_retraction_says_where_the_version_is_installed_and_ends_assessi
         await world.settle()
         (event,) = world.published(RetractionAssessed)
         assert (event.installed_on, event.installed_total, event.reason) == (("wiki",), 1, "broken")
+        world.breaks("wiki")
+        await world.advance(timedelta(hours=2))
+        await world.advance(timedelta(seconds=10))
+        event = world.published(RetractionAssessed)[-1]
+        assert (event.installed_total, event.unknown_total) == (0, 1)
+        assert (event.last_seen_on, event.unknown) == (("wiki",), ("wiki",))
+        world.driver.failing.clear()
         world.has("wiki", jinja2="3.1.5")
         await world.advance(timedelta(hours=2))
-        assert world.published(RetractionAssessed)[-1].installed_on == ()
+        event = world.published(RetractionAssessed)[-1]
+        assert (event.installed_on, event.last_seen_on, event.unknown_total) == ((), (), 0)
         assert len(world.published(UpdateAssessed)) == 1
 
 

@@ -274,11 +274,17 @@ async def test_a_withdrawn_version_is_told_where_it_is_installed(harness, post):
     await register(harness)
     target = Target(id="wiki", group="intranet", driver="sim")
     await harness.publish(TargetRegistered(revision=1, target=target))
-    await harness.publish(examples()[RetractionAssessed].usual)
-    await harness.publish(examples()[RetractionAssessed].edge)
-    await harness.settle()
-    [(_, letter)] = post.letters
-    assert "It is installed on wiki." in letter.body
+    usual = examples()[RetractionAssessed].usual
+    cannot_be_asked = usual.model_copy(
+        update={"installed_on": (), "installed_total": 0, "last_seen_on": ("wiki",), "unknown_total": 1}
+    )
+    for revision, event in enumerate((usual, usual, cannot_be_asked, cannot_be_asked, usual), start=1):
+        await harness.publish(event.model_copy(update={"revision": revision}))
+        await harness.settle()
+    first, second, third = [letter.body for _, letter in post.letters]
+    assert "It is installed on wiki." in first
+    assert "installed" not in second and "It was on wiki before, which cannot be asked now." in second
+    assert third == first
 
 
 async def test_a_contact_that_left_the_fleet_file_is_told_no_more(harness, post):

@@ -103,6 +103,13 @@ def test_a_withdrawn_version_says_where_it_is_and_is_not_offered_for_another_try
     assert explain(view, [], [], at(1)).next == [f"patchline report {UPDATE}"]
 
 
+def test_where_a_withdrawn_version_may_be_without_anybody_knowing_is_said() -> None:
+    withdrawn = Withdrawn(revision=1, reason="breaks", unknown_total=2, last_seen_on=("crm",))
+    said = text_of(update(state="cancelled", withdrawn=withdrawn))
+    assert "It is installed on 0 targets." in said
+    assert "It is not known of 2 further targets that cannot be asked; crm had it when last asked." in said
+
+
 @pytest.mark.parametrize(("due", "late"), [(29, True), (31, False), (None, False)])
 def test_a_wave_that_is_planned_after_the_due_date_is_said(due: int | None, late: bool) -> None:
     view = update(state="scheduled", due_at=None if due is None else at(due))
