@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from chaos.proxy import Proxy
 from chaos.servers import Server
 from delivery import RELEASED, update
 
@@ -21,6 +22,7 @@ from patchline_schemas.feeds import UpdatePublished
 
 pytestmark = [pytest.mark.native, pytest.mark.timeout(240)]
 TOPICS = {name: Topic(name, 1, timedelta(days=1)) for name in UpdatePublished.topics()}
+UNUSED = next(name for name in TOPICS if name != UpdatePublished.TOPIC)
 
 
 @pytest.fixture
@@ -55,6 +57,36 @@ async def test_publishing_without_a_broker_is_told_in_time_and_works_again_when_
     found = [dict(each.headers)["ce_id"].decode() for each in await transport.read(UpdatePublished.TOPIC)]
     assert list(dict.fromkeys(found)) == ["before", "meanwhile", "after"]
     await transport.stop()
+
+
+async def test_a_first_record_of_a_topic_survives_that_its_producer_is_given_up(
+    broker: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits to learn of its topic would wait for ever on a connection that another call has closed."""
+    monkeypatch.setattr(kafka, "REQUEST_MS", 2_000)
+    proxy = Proxy(broker.port)
+    proxy.start()
+    try:
+        broker.kill()
+        broker.set(KAFKA_ADVERTISED_PORT=str(proxy.port))
+        await asyncio.to_thread(broker.start)
+        transport = KafkaTransport(KafkaConnection((f"127.0.0.1:{proxy.port}",)), topics=TOPICS)
+        await transport.start()
+        await transport.publish([event("before")])
+        await asyncio.to_thread(proxy.cut)
+        given_up = asyncio.create_task(transport.publish([event("given up")]))
+        await asyncio.wait([given_up], timeout=1)  # so that it gives up first
+        first = event("first")._replace(topic=UNUSED)
+        waiting = asyncio.create_task(until_published(transport, first))
+        with pytest.raises(TransportError):
+            await given_up
+        await asyncio.to_thread(proxy.heal)
+        async with asyncio.timeout(30):
+            await waiting
+        assert {each.value for each in await transport.read(UNUSED)} == {first.value}
+        await transport.stop()
+    finally:
+        proxy.stop()
 
 
 async def test_stopping_without_a_broker_does_not_wait_for_it(broker: Server) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -27,6 +28,10 @@ from patchline_schemas import WireRecord
 BATCH_BYTES = 256 * 1024
 REQUEST_MS = 15_000
 """How long Kafka may take to acknowledge before publishing counts as failed (and is tried again)."""
+START_SECONDS = 60.0
+"""How long a producer may take to connect before another one is tried; all who publish wait for it."""
+CLOSE_SECONDS = 5.0
+"""How long a producer that is given up may take to close what it holds; then it is left to its fate."""
 LINGER_MS = 2
 """How long the producer waits for more records for a partition; what is published together goes together."""
 
@@ -115,7 +120,9 @@ class KafkaTransport:
         futures: list[asyncio.Future[Any]] = []
         errors: list[BaseException] = []
         try:
-            await kafka_batches.send(producer, self._prefix, records, futures)
+            # What waits to learn of a topic is told nothing if another call lets the producer go meanwhile.
+            async with asyncio.timeout(REQUEST_MS / 1000):
+                await kafka_batches.send(producer, self._prefix, records, futures)
         except (KafkaError, OSError) as error:
             errors.append(error)
         answer_by = asyncio.get_running_loop().time() + REQUEST_MS / 1000
@@ -187,9 +194,10 @@ class KafkaTransport:
                     max_batch_size=BATCH_BYTES,
                 )
                 try:
-                    await producer.start()
+                    async with asyncio.timeout(START_SECONDS):
+                        await producer.start()
                 except BaseException:
-                    await producer.stop()
+                    await _let_go(producer, within=0.0)
                     raise
                 self._producer = producer
             return self._producer
@@ -212,15 +220,17 @@ class KafkaTransport:
 
 async def _let_go(producer: Any, *, within: float) -> None:
     """Send what was accepted, but drop it after so many seconds: aiokafka's ``stop`` would wait for ever."""
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(within):
             await producer.flush()
-    except TimeoutError:
-        producer._closed = True
-        await producer._sender.close()
-        await producer.client.close()
-    else:
-        await producer.stop()
+    producer._closed = True
+    sender = producer._sender.sender_task
+    if sender is not None:
+        sender.cancel()
+        await asyncio.wait([sender], timeout=CLOSE_SECONDS)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await producer.client.close()
 
 
 def _breaks_the_producer(error: BaseException) -> bool:
