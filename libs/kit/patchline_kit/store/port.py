@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from patchline_kit.unavailable import Unavailable
+
 
 class Outgoing(NamedTuple):
     """Something a save emits: an event for a topic, or a local message (``topic`` is None)."""
@@ -149,7 +151,7 @@ class FenceLost(Exception):
     """Another worker has claimed the document since."""
 
 
-class StoreError(Exception):
+class StoreError(Unavailable):
     """The store cannot be reached or refuses; the text says what to do."""
 
 

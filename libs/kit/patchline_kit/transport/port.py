@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from patchline_kit.unavailable import Unavailable
 from patchline_schemas import WireRecord
 
 
@@ -86,5 +87,5 @@ class Subscription(Protocol):
         """Whether this member reads anything now."""
 
 
-class TransportError(Exception):
+class TransportError(Unavailable):
     """The log cannot be reached or refuses; the text says what to do."""

@@ -11,8 +11,10 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from patchline_gateway.shapes import ErrorAnswer, Problem
+from patchline_kit.unavailable import Unavailable
 from patchline_kit.validation import reason
 
+AGAIN_HINT = "Call again when it answers; /ready says when. What was accepted is kept."
 LOG_HINT = "Look into the log of the gateway for the request's time."
 
 
@@ -76,6 +78,11 @@ def install(app: FastAPI) -> None:
         word = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
         said = f"{request.method} {request.url.path}: {error.detail}."
         return Refusal(error.status_code, word, said, "/docs lists every call.").response()
+
+    @app.exception_handler(Unavailable)
+    async def unavailable(_: Request, error: Unavailable) -> JSONResponse:
+        said = f"The gateway cannot answer just now: {error}."
+        return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", said, AGAIN_HINT).response()
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> JSONResponse:
