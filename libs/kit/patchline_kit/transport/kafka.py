@@ -121,7 +121,8 @@ class KafkaTransport:
         errors: list[BaseException] = []
         try:
             # What waits to learn of a topic is told nothing if another call lets the producer go meanwhile.
-            async with asyncio.timeout(REQUEST_MS / 1000):
+            # aiokafka's own limit, which names a topic that is missing, comes first.
+            async with asyncio.timeout(1.5 * REQUEST_MS / 1000):
                 await kafka_batches.send(producer, self._prefix, records, futures)
         except (KafkaError, OSError) as error:
             errors.append(error)
