@@ -219,6 +219,40 @@ async def test_nothing_is_begun_while_nothing_goes_out(
         assert h.runtime.readiness().ready
 
 
+async def test_events_that_hang_on_their_way_make_the_service_not_ready(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service("timer", emits=[AdvisoryPublished])
+
+    @service.on(Poke)
+    async def poke(message: Poke, ctx: Context) -> None:
+        ctx.create(Timer(id=message.to))
+        ctx.emit(advisory(message.to))
+
+    async with ServiceHarness(service, tmp_path=tmp_path, clock=clock) as h:
+        await h.settle()
+        publish, waits, freed = h.transport.publish, asyncio.Event(), asyncio.Event()
+
+        async def hang(records: object) -> None:
+            waits.set()
+            await freed.wait()
+            await publish(records)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(h.transport, "publish", hang)
+        await h.deliver(Poke(to="t"))
+        await waits.wait()
+        clock.advance(MINUTE)
+        assert h.runtime.readiness().ready
+        clock.advance(2 * MINUTE)
+        (reason,) = h.runtime.readiness().reasons
+        assert reason.startswith("nothing goes out: events are on their way for minutes")
+        freed.set()
+        await h.settle()
+        assert [event.version for event in h.published(AdvisoryPublished)] == ["t"]
+        while not h.runtime.readiness().ready:
+            await h.handle("timer").changed(Timer, "t", timeout=0.05)
+
+
 # deadlines
 
 

@@ -27,6 +27,8 @@ FIRST_BACKOFF, LONGEST_BACKOFF = 0.05, 5.0
 """Seconds between attempts while the log or the store cannot be reached (real time: the outside world's)."""
 BEHIND_SECONDS = 10.0
 """An outage of this length makes the service not ready."""
+HANGS_SECONDS = 120.0
+"""So does a send that has neither ended nor failed for so long: somewhere something waits for ever."""
 
 
 class Relay:
@@ -45,7 +47,8 @@ class Relay:
         self._seen_once: set[int] = set()
         self._work = asyncio.Event()
         self._room = asyncio.Event()
-        self._sends: set[asyncio.Task[None]] = set()
+        self._sends: dict[asyncio.Task[None], float] = {}
+        """Those on their way: since when, by the monotonic clock; the oldest comes first."""
         self._loops: list[asyncio.Task[None]] = []
         self._failures: dict[object, tuple[float, str]] = {}
         """Acts that do not succeed: since when, by the monotonic clock, and why; the oldest comes first."""
@@ -58,13 +61,20 @@ class Relay:
     @property
     def failing(self) -> str | None:
         """Why nothing goes out, while that is so."""
-        return next((why for _since, why in self._failures.values()), None)
+        hangs = "events are on their way for minutes, and neither arrive nor fail" if self._hangs else None
+        return next((why for _since, why in self._failures.values()), hangs)
 
     @property
     def behind(self) -> bool:
         """Whether the log, or the store, has been out of reach for long."""
         since = next((since for since, _why in self._failures.values()), None)
-        return since is not None and self._core.clock.monotonic() - since >= BEHIND_SECONDS
+        failing = since is not None and self._core.clock.monotonic() - since >= BEHIND_SECONDS
+        return failing or self._hangs
+
+    @property
+    def _hangs(self) -> bool:
+        began = next(iter(self._sends.values()), None)
+        return began is not None and self._core.clock.monotonic() - began >= HANGS_SECONDS
 
     async def start(self) -> None:
         """Begin with what the last run left."""
@@ -139,11 +149,11 @@ class Relay:
             self._work.clear()
             while batch := self._take():
                 task = asyncio.create_task(self._send(batch))
-                self._sends.add(task)
+                self._sends[task] = self._core.clock.monotonic()
                 task.add_done_callback(self._sent)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
-        self._sends.discard(task)
+        self._sends.pop(task, None)
         self._work.set()
         if not task.cancelled() and task.exception() is not None:
             self._core.fail("the relay", task.exception())
