@@ -28,7 +28,7 @@ from patchline_schemas import WireRecord
 BATCH_BYTES = 256 * 1024
 REQUEST_MS = 15_000
 """How long Kafka may take to acknowledge before publishing counts as failed (and is tried again)."""
-START_SECONDS = 60.0
+START_SECONDS = 30.0
 """How long a producer may take to connect before another one is tried; all who publish wait for it."""
 CLOSE_SECONDS = 5.0
 """How long a producer that is given up may take to close what it holds; then it is left to its fate."""
