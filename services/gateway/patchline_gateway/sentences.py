@@ -94,6 +94,11 @@ def _assessed(event: updates.UpdateAssessed) -> str:
     )
 
 
+def _retraction(event: updates.RetractionAssessed) -> str:
+    unknown = f"; {count(event.unknown_total, 'target')} cannot be asked" if event.unknown_total else ""
+    return f"The withdrawn version is installed on {count(event.installed_total, 'target')}{unknown}."
+
+
 def _planned(event: updates.UpdatePlanned) -> str:
     start = next((wave.starts_at for wave in event.waves if wave.starts_at), None)
     first = f", the first at {at(start)}" if start else ""
@@ -163,10 +168,7 @@ _says(fleet.InventoryFailed, lambda e: f"{e.target_id} could not be asked: {e.re
 _says(updates.UpdateAssessed, _assessed)
 _says(
     updates.RetractionAssessed,
-    lambda e: (
-        f"The withdrawn version is installed on {count(e.installed_total, 'target')}; "
-        f"{count(e.unknown_total, 'target')} cannot be asked."
-    ),
+    _retraction,
 )
 _says(updates.UpdatePlanned, _planned)
 _says(
