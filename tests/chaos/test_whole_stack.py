@@ -8,7 +8,7 @@ import os
 import pytest
 from chaos.run import Run
 
-SHORT, LONG = 8, 300
+SHORT, LONG = 8, 150
 
 
 @pytest.mark.native

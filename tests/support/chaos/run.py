@@ -158,7 +158,7 @@ class Run:
         publisher = threading.Thread(target=self._publish, args=(replicas, watch, poison), daemon=True)
         publisher.start()
         told_at = next_act = time.monotonic()
-        deadline = time.monotonic() + 600 + 5 * updates
+        deadline = time.monotonic() + 600 + 6 * updates
         while len(watch.keys["updates.reviewed"]) < updates or not mischief.decks or publisher.is_alive():
             mischief.tick()
             if time.monotonic() >= next_act and mischief.has_victims and self._goes_on(mischief):
