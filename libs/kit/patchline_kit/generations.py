@@ -32,8 +32,9 @@ from patchline_kit.generation_record import (
 from patchline_kit.runtime import Runtime
 from patchline_kit.service import Service
 from patchline_kit.store.opening import StoreOf
-from patchline_kit.store.port import Store, StoreError
-from patchline_kit.transport.port import Transport, TransportError
+from patchline_kit.store.port import Store
+from patchline_kit.transport.port import Transport
+from patchline_kit.unavailable import Unavailable
 from patchline_schemas import Envelope, WireRecord, derived_id, encode
 from patchline_schemas.ledger import PlaybackAdvanced, PlaybackRequested
 
@@ -155,7 +156,7 @@ class ReadModel:
             try:
                 await self._look()
                 self._trouble = None
-            except (StoreError, TransportError) as error:
+            except Unavailable as error:
                 if self._trouble is None:
                     log.warning("the generations of %s wait: %s", self.service.name, error)
                 self._trouble = str(error)

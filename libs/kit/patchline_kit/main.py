@@ -17,10 +17,9 @@ from patchline_kit.host import Host, HostError
 from patchline_kit.logs import configure_logging
 from patchline_kit.service import Service
 from patchline_kit.settings import ServiceSettings, SettingsError, load_settings
-from patchline_kit.store.port import StoreError
-from patchline_kit.transport.port import TransportError
+from patchline_kit.unavailable import Unavailable
 
-FOR_PEOPLE = (FolderTaken, HostError, SettingsError, StoreError, TransportError)
+FOR_PEOPLE = (FolderTaken, HostError, SettingsError, Unavailable)
 """Errors whose text is meant for whoever runs Patchline."""
 
 

@@ -14,8 +14,9 @@ from functools import partial
 from patchline_kit.core import Core
 from patchline_kit.dead_letters import TooManyDeadLetters
 from patchline_kit.outbox import ENTRIES_PER_SEND, DocumentKey, Outbox
-from patchline_kit.store.port import Pending, Save, Saved, StoreError
-from patchline_kit.transport.port import Transport, TransportError
+from patchline_kit.store.port import Pending, Save, Saved
+from patchline_kit.transport.port import Transport
+from patchline_kit.unavailable import Unavailable
 from patchline_schemas import WireRecord
 
 SENDS_AT_ONCE = 8
@@ -250,7 +251,7 @@ class Relay:
             while True:
                 try:
                     await act()
-                except (TransportError, StoreError, TooManyDeadLetters) as error:
+                except (Unavailable, TooManyDeadLetters) as error:
                     if not self._failures:
                         self._core.log.warning("nothing goes out: %s", error)
                     since, _why = self._failures.get(this, (self._core.clock.monotonic(), ""))

@@ -78,10 +78,9 @@ async def assess_withdrawn(update: KnownUpdate, ctx: Context) -> None:
     installed_on, unknown, last_seen_on = [], [], []
     async for page in _having(component_tag(update.component), ctx):
         installed_on += [inventory.id for inventory in page if _has_version(inventory, update)]
-    for tag in hiding_tags(update.component):
-        async for page in _having(tag, ctx):
-            unknown += [inventory.id for inventory in page]
-            last_seen_on += [inventory.id for inventory in page if _has_version(inventory, update)]
+    async for page in _unknown(update.component, ctx):
+        unknown += [inventory.id for inventory in page]
+        last_seen_on += [inventory.id for inventory in page if _has_version(inventory, update)]
     digest = hashlib.sha256(repr((installed_on, unknown, last_seen_on)).encode()).hexdigest()
     if digest == update.digest:
         return
@@ -123,9 +122,8 @@ async def _look(update: KnownUpdate, ctx: Context) -> Assessment:
     assessor = Assessor(update.facts())
     async for page in _having(component_tag(update.component), ctx):
         assessor.add_installed(page)
-    for tag in hiding_tags(update.component):
-        async for page in _having(tag, ctx):
-            assessor.add_unknown(page)
+    async for page in _unknown(update.component, ctx):
+        assessor.add_unknown(page)
     groups = {}
     for name in assessor.affected_groups():
         known = await ctx.read(KnownGroup, name)
@@ -133,6 +131,13 @@ async def _look(update: KnownUpdate, ctx: Context) -> Assessment:
             raise RetryLater(f"the group {name} is not registered yet")
         groups[name] = known.group
     return conclude(assessor, update.published, groups)
+
+
+async def _unknown(component: str, ctx: Context) -> AsyncIterator[Sequence[Inventory]]:
+    """Targets that may have ``component`` without anybody knowing."""
+    for tag in hiding_tags(component):
+        async for page in _having(tag, ctx):
+            yield page
 
 
 async def _having(tag: str, ctx: Context) -> AsyncIterator[Sequence[Inventory]]:
