@@ -94,7 +94,7 @@ stop() {
     done
     kill -0 "$pid" 2>/dev/null && kill -KILL "$pid"
     rm -f "$state/pid"
-    echo "$server stopped (${stopped_note:-its data stays in .native/$folder})"
+    echo "$server stopped (${stopped_note:-its data stays in $(realpath --relative-base=. "$state")})"
 }
 
 native_server() {

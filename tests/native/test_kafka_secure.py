@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from secure_kafka import PASSWORD, USER, SecureKafka, secure_kafka
@@ -87,8 +90,27 @@ async def test_a_refusal_says_which_setting_is_wrong_and_never_the_password(
     for secret in (PASSWORD, "guessed"):
         assert secret not in str(caught.value)
         assert secret not in caplog.text
+    await no_connection(int(broker.address.rpartition(":")[2]))
 
 
 async def test_tls_towards_a_server_without_it_names_the_protocol(broker: SecureKafka, kafka_bootstrap: str):
     with pytest.raises(TransportError, match=r"PATCHLINE_KAFKA_SECURITY_PROTOCOL=SASL_SSL what it wants"):
         await transport(broker, kafka=kafka_bootstrap).start()
+
+
+async def no_connection(port: int) -> None:
+    """Wait until nothing is connected there: aiokafka gives a connection up before it has ended."""
+    async with asyncio.timeout(60):
+        while port in _peer_ports():  # noqa: ASYNC110  # the connection is aiokafka's, which tells nobody
+            await asyncio.sleep(0.01)
+
+
+def _peer_ports() -> set[int]:
+    ports = set()
+    for fd in Path("/proc/self/fd").iterdir():
+        try:
+            with socket.socket(fileno=os.dup(int(fd.name))) as connected:
+                ports.add(connected.getpeername()[1])
+        except (OSError, IndexError):
+            continue
+    return ports

@@ -145,7 +145,7 @@ def _summary(output: Output, fleet: FleetFile) -> None:
             Column("WINDOW", lambda row: row["window"], wrap=True),
         ),
     )
-    output.next("patchline up --fleet FILE", f"patchline fleet apply {fleet.path}")
+    output.next(f"patchline up --fleet {fleet.path}", f"patchline fleet apply {fleet.path}")
 
 
 def _wait_until_registered(session: Session, deadline: float) -> list[Any]:

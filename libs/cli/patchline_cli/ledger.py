@@ -78,6 +78,8 @@ def verify(
             f"{count(summary['seals_total'], 'seal')}, {summary['unsealed_total']} not sealed yet: "
             + (f"{count(len(problems), 'problem')}." if problems else "whole.")
         )
+        if summary["unsealed_total"] and not summary["seals_total"]:
+            output.say("Nothing is sealed, so it would not show if the end had been cut off.", style="yellow")
     if problems:
         raise Failure(
             "The ledger is not what was written.",

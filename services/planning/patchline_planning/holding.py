@@ -11,8 +11,11 @@ from datetime import datetime
 
 from patchline_planning import approvals
 from patchline_planning.machine import ENDED, PAUSABLE
-from patchline_planning.plan import Pause, Plan
+from patchline_planning.plan import Pause, Plan, PlannedWave
 from patchline_schemas.updates import Held
+
+IN_VAIN = 2
+"""After so many windows in a row that ended too early it is said that they are too short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +132,21 @@ def window(plan: Plan, facts: Facts) -> Reason | None:
     if not _may_roll_out(plan) or wave is None or wave.starts_at is None or wave.starts_at <= facts.now:
         return None
     who = {
-        "window": f"the window of group {wave.group}",
+        "window": f"the window of group {wave.group}{_too_short(wave)}",
         "notice": f"the notice that group {wave.group} is owed; urgency immediate overrides it",
         "freeze": f"the end of the freeze for group {wave.group}",
     }[wave.cause]
     return Reason(wave.cause, who, wave.starts_at)
+
+
+def _too_short(wave: PlannedWave) -> str:
+    """What to do about windows that went by without a change; nothing after a single one."""
+    if wave.in_vain < IN_VAIN:
+        return ""
+    return (
+        f"; the last {wave.in_vain} ended before any of its targets was touched, so give the group a longer "
+        "window, a smaller wave_size or a higher concurrency"
+    )
 
 
 RULES: tuple[Callable[[Plan, Facts], Reason | None], ...] = (

@@ -78,6 +78,7 @@ def follow_up(
     """Plan the targets that the window's end left out, right after the wave that they come from."""
     wave = new_wave(plan, waves.Chunk(before.group, tuple(left)), group.group)
     wave.opened, wave.notice_given_at = True, ctx.now
+    wave.in_vain = before.in_vain + 1 if before.state == "cancelled" else 0
     slot = group.slot(ctx.now, notice_given_at=ctx.now, urgency=plan.urgency)
     schedule.put(wave, slot)
     plan.waves.insert(plan.waves.index(before) + 1, wave)

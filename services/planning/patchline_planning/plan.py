@@ -67,6 +67,8 @@ class PlannedWave(BaseModel):
     """Whether it takes those back now."""
     followed_up: bool = False
     """Whether what the window's end left unstarted has a wave of its own."""
+    in_vain: int = 0
+    """How many windows in a row, just before it, ended before any of its targets was touched."""
     left_out: int = 0
     """How many of its targets were not as planned any more, and wait for an assessment."""
     error: str | None = None

@@ -71,6 +71,31 @@ async def test_a_wave_that_never_owns_its_targets_goes_to_the_next_window(life: 
     assert [event.starts_at for event in life.of_wave(WavePlanned, waiting)] == [FIRST, FIRST + WEEK]
 
 
+async def test_windows_that_are_too_short_for_the_backups_are_said_to_be(life: Any) -> None:
+    short = RecurringWindow(rrule="FREQ=WEEKLY;BYDAY=SA;BYHOUR=2", duration=timedelta(minutes=5))
+    await life.group("intranet", window=short)
+    id_ = await life.roll_out("3.1.6", {"a": "intranet", "b": "intranet"})
+    said = []
+    for week in range(3):
+        await to_saturday(life, week * WEEK)
+        wave = life.due_waves()[-1]
+        await life.back_up(wave)
+        await life.harness.advance(short.duration)
+        await life.deploy(wave, late=2)
+        said.append(life.progress(id_).held.who)
+    assert said[0] == "the window of group intranet"
+    assert "the last 2 ended before any of its targets was touched" in said[1]
+    assert "the last 3 ended" in said[2] and "longer window" in said[2]
+    await to_saturday(life, 3 * WEEK)
+    wave = life.due_waves()[-1]
+    await life.back_up(wave)
+    await life.deploy(wave, late=1)
+    await life.pass_checks(wave)
+    await life.harness.advance(short.duration)
+    await life.verify(wave)
+    assert life.progress(id_).held.who == "the window of group intranet"
+
+
 async def waiting_for_its_target(life: Any) -> tuple[str, str]:
     """An update whose wave is due in the group ``shop`` and waits, and the wave that owns its target."""
     await life.group("intranet")

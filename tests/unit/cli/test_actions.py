@@ -226,6 +226,15 @@ def test_a_wait_says_each_change_once_and_at_once_on_standard_error(patchline: A
     assert api.asked[0].url.params["timeout"] == "PT0S"
 
 
+def test_a_wait_says_that_an_update_that_has_ended_is_not_closed_yet(patchline: Any, api: Any) -> None:
+    closed = waiting(reached=True, ended=True, state="failed")
+    closed["update"]["closed"] = "2026-03-03T10:00:00Z"
+    wait_through(api, waiting(reached=False, ended=False, state="failed"), closed)
+    ended = patchline("update", "wait", ID)
+    assert ended.err.startswith(f"{ID} is failed: its report is being written\n")
+    assert ended.out == f"{ID} is failed\n"
+
+
 def test_a_wait_on_a_terminal_shows_where_the_update_is_in_one_line(
     patchline: Any, api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

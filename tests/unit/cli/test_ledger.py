@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from patchline_cli import exit_codes
+from patchline_kit.ledger import ORIGIN, LedgerLine, entry_hash, to_json
 
 URL = "http://patchline.example.org"
 
@@ -62,3 +64,15 @@ def test_a_ledger_that_is_not_to_be_had_here_is_said_with_a_way_to_it(
     answer(api, tmp_path / "elsewhere", documents)
     ended = patchline("ledger", "verify", "--url", URL)
     assert (ended.code, said in ended.err) == (exit_codes.WRONG_USE, True)
+
+
+def test_a_ledger_without_a_seal_is_said_to_show_no_cut(patchline, tmp_path):
+    line = LedgerLine(
+        chain="update/a", sequence=1, previous=ORIGIN, hash="", event_id="a-1", topic="updates.progressed",
+        recorded_at=datetime(2026, 3, 3, tzinfo=UTC), key="a", headers=(), body="{}",
+    )  # fmt: skip
+    file = tmp_path / "ledger.jsonl"
+    file.write_text(to_json(line.model_copy(update={"hash": entry_hash(line)})) + "\n")
+    ended = patchline("ledger", "verify", str(file))
+    assert (ended.code, ended.out) == (0, "1 entry in 1 chain under 0 seals, 1 not sealed yet: whole.\n")
+    assert "if the end had been cut off" in ended.err
