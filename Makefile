@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 PACKAGES := schemas $(sort $(wildcard libs/*)) $(sort $(wildcard services/*))
 OWN := $(foreach package,$(PACKAGES),$(wildcard $(package)/patchline_*))
 PYTEST := $(BIN)/python -m pytest
+# Tests and demo start hundreds of processes, so a module is compiled once, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
 
 include infra/native/native.mk
 
@@ -28,7 +30,7 @@ demo: install $(if $(KAFKA),native-kafka) ## keep a small fleet of real applicat
 	$(BIN)/python -m patchline_demo $(if $(KAFKA),--kafka $(KAFKA_BOOTSTRAP))
 
 test: install ## every test but the long forms; those on the native servers too where Java and Maven are there
-	infra/with-native $(PYTEST) -n 2 --dist worksteal -m "not long" --durations 25 --durations-min 8
+	infra/with-native $(PYTEST) -n 3 --dist worksteal -m "not long" --durations 25 --durations-min 8
 
 test-long: install ## the long forms of tests (ONLY=... as pytest's -k)
 	infra/with-native $(PYTEST) -m long --timeout 1800 $(if $(ONLY),-k "$(ONLY)")
