@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from importlib import import_module
 from typing import Any, ClassVar, NamedTuple
 
 import uuid_utils
@@ -79,12 +80,39 @@ class Event(BaseModel):
         return (cls.TOPIC,)
 
 
+ENTITIES = (
+    "dead_letters",
+    "feeds",
+    "fleet",
+    "ledger",
+    "notices",
+    "policies",
+    "requests",
+    "updates",
+    "waves",
+)
+"""The modules of this package that declare events."""
 _REGISTRY: dict[str, type[Event]] = {}
 
 
 def event_types() -> Mapping[str, type[Event]]:
-    """All event classes by CloudEvents type."""
-    return dict(_REGISTRY)
+    """All event classes by CloudEvents type, in the order of the types."""
+    _declare_all()
+    return dict(sorted(_REGISTRY.items()))
+
+
+def _event_class(type_: str) -> type[Event] | None:
+    found = _REGISTRY.get(type_)
+    if found is None:
+        _declare_all()
+        found = _REGISTRY.get(type_)
+    return found
+
+
+@cache
+def _declare_all() -> None:
+    for entity in ENTITIES:
+        import_module(f"patchline_schemas.{entity}")
 
 
 class Envelope(NamedTuple):
@@ -175,7 +203,7 @@ def decode(headers: Headers, value: bytes) -> tuple[Envelope, Event]:
     this schema library does not know, or a body that does not fit the type.
     """
     envelope, body = read_envelope(headers, value)
-    event_class = _REGISTRY.get(envelope.type)
+    event_class = _event_class(envelope.type)
     if event_class is None:
         raise EnvelopeError(f"unknown event type {envelope.type!r} (event {envelope.id})")
     try:

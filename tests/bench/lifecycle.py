@@ -144,7 +144,8 @@ def run(updates: int) -> Cost:
             with FixedWork() as work:
                 before, start = _cpu_seconds(process.pid), time.monotonic()
                 subprocess.run(
-                    [PATCHLINE, "--url", url, "feed", "publish", folder / "feed.json", "--timeout", "PT10M"],
+                    [PATCHLINE, "feed", "publish", folder / "feed.json", "--timeout", "PT10M", "-o", "json"],
+                    env=os.environ | {"PATCHLINE_URL": url},
                     check=True,
                     stdout=subprocess.DEVNULL,
                 )

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from patchline_cli.examples import examples_text
 from patchline_cli.output import Output
-from patchline_cli.session import examples_text
 from patchline_cli.state_folder import state_folder
 
 

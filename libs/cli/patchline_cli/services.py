@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from patchline_cli.examples import examples_text
 from patchline_cli.output import Column
-from patchline_cli.session import Session, command, examples_text
+from patchline_cli.session import Session, command
 
 GROUP = "patchline.services"
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from patchline_cli.client import DEFAULT_URL, Client
+from patchline_cli.examples import examples_text
 from patchline_cli.output import Format, Output
 from patchline_cli.readers import ends_when_nobody_reads
 
@@ -106,8 +107,3 @@ def command(
         return function
 
     return register
-
-
-def examples_text(examples: Sequence[str]) -> str | None:
-    """Examples as help shows them, one a line."""
-    return "\n\n".join(["Examples:", *(f"  {example}" for example in examples)]) if examples else None

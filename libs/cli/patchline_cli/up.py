@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from patchline_cli.client import DEFAULT_PORT
-from patchline_cli.session import examples_text
+from patchline_cli.examples import examples_text
 
 
 def register(app: typer.Typer) -> None:
