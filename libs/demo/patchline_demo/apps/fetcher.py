@@ -5,6 +5,11 @@ import threading
 
 import requests
 import serve
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+PATIENCE = Retry(total=6, backoff_factor=0.3)
+"""A peer may be restarting just now: it has nearly 20 s to come back."""
 
 
 class Fetcher(serve.Application):
@@ -13,6 +18,7 @@ class Fetcher(serve.Application):
     def prepare(self) -> None:
         self.session = requests.Session()
         self.session.headers["User-Agent"] = self.config["name"]
+        self.session.mount("http://", HTTPAdapter(max_retries=PATIENCE))
 
     def fetch(self, url: str) -> int:
         """The status and length of the peer's page, kept as a row."""
