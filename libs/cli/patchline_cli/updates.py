@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Annotated, Any
@@ -134,6 +135,11 @@ def first_line(text: str | None) -> str:
     return lines[-1] if lines else ""
 
 
+def _trace(trace_id: str, links: Sequence[str]) -> str:
+    """Where one sees a trace; its id where no UI is known, or the sampler did not keep it."""
+    return next((link for link in links if trace_id in link), trace_id)
+
+
 def _show(output: Output, detail: dict[str, Any]) -> None:
     facts = {
         "Update": f"{detail['component']} {detail['to_version']} ({detail['kind']})",
@@ -144,7 +150,7 @@ def _show(output: Output, detail: dict[str, Any]) -> None:
         "Urgency": detail["urgency"],
         "Due": detail["due"] and f"{detail['due']} ({relative(detail['due'])})",
         "Closed": detail["closed"] and f"{detail['closed']} ({relative(detail['closed'])})",
-        "Traces": ", ".join(detail["trace_links"] or detail["traces"]),
+        "Traces": ", ".join(_trace(id_, detail["trace_links"]) for id_ in detail["traces"]),
     }
     width = max(len(name) for name, value in facts.items() if value) + 2
     output.line(detail["id"], style="bold")

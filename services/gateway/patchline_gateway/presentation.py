@@ -80,6 +80,7 @@ def update_detail(
     """An update, whole; ``trace_address`` is where a UI shows a trace."""
     ordered = cause_before_effect(history)
     traces = traces_of([entry.trace_id for entry in ordered])
+    kept = traces_of([entry.trace_id for entry in ordered if entry.trace_kept])
     return UpdateDetail(
         **update_line(view).model_dump(),
         held=held_line(view.held),
@@ -88,7 +89,7 @@ def update_detail(
         waves=wave_lines(view, waves, most=TARGETS_SHOWN),
         history=[history_line(entry) for entry in ordered],
         traces=traces,
-        trace_links=links_of(traces, trace_address),
+        trace_links=links_of(kept, trace_address),
     )
 
 

@@ -61,9 +61,9 @@ async def record(event: Event, ctx: Context) -> None:
     """Write the event into the history and tell the views that it matters to."""
     assert ctx.envelope is not None and ctx.record is not None
     envelope = ctx.envelope
-    trace_id = trace_of(envelope)
+    trace = trace_of(envelope)
     if not was_played_back(ctx.record):
-        ctx.resource(Tail).offer(Seen(ctx.record.topic, envelope, event, ctx.record.value, trace_id))
+        ctx.resource(Tail).offer(Seen(ctx.record.topic, envelope, event, ctx.record.value, trace.id))
     if await ctx.load(HistoryEntry, envelope.id):
         return
     ctx.create(
@@ -75,7 +75,8 @@ async def record(event: Event, ctx: Context) -> None:
             time=envelope.time,
             source=envelope.source,
             cause_id=envelope.causationid,
-            trace_id=trace_id,
+            trace_id=trace.id,
+            trace_kept=trace.kept,
             summary=sentences.summary_of(event),
         )
     )

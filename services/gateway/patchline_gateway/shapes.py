@@ -103,7 +103,7 @@ class UpdateDetail(UpdateLine):
     """Cause before effect."""
     traces: list[str]
     trace_links: list[str]
-    """Where the tracing UI shows each of ``traces``; empty where no UI is known."""
+    """Where the tracing UI shows those of ``traces`` that the sampler kept; empty where no UI is known."""
 
 
 class WaveStanding(Shape):

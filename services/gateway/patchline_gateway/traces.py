@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from opentelemetry import trace
+from opentelemetry.trace import TraceFlags
 
 from patchline_schemas import Envelope
 
@@ -16,19 +18,36 @@ ZIPKIN_API = "/api/v2/spans"
 ZIPKIN_DEFAULT = f"http://localhost:9411{ZIPKIN_API}"
 
 
-def trace_of(envelope: Envelope) -> str:
-    """The trace id of an event, 32 hex digits.
+class Trace(NamedTuple):
+    """The trace that an event belongs to."""
+
+    id: str
+    """32 hex digits."""
+    kept: bool
+    """Whether the sampler lets it go to the tracing UI."""
+
+
+def trace_of(envelope: Envelope) -> Trace:
+    """The trace of an event.
 
     An event from outside may come without a trace context. It then belongs to the trace in which it is
     being handled, or, with telemetry off, to one that is named after the event.
     """
     parts = (envelope.traceparent or "").split("-")
     if len(parts) >= 4 and len(parts[1]) == 32 and parts[1].strip("0"):
-        return parts[1]
+        return Trace(parts[1], kept=_sampled(parts[3]))
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
-        return trace.format_trace_id(span.trace_id)
-    return hashlib.sha256(envelope.id.encode()).hexdigest()[:32]
+        return Trace(trace.format_trace_id(span.trace_id), kept=span.trace_flags.sampled)
+    return Trace(hashlib.sha256(envelope.id.encode()).hexdigest()[:32], kept=False)
+
+
+def _sampled(flags: str) -> bool:
+    """The lowest bit of a traceparent's flags (W3C Trace Context, section 3.2.2.5)."""
+    try:
+        return bool(int(flags, 16) & TraceFlags.SAMPLED)
+    except ValueError:
+        return False
 
 
 def links_of(trace_ids: Sequence[str], address: str | None) -> list[str]:

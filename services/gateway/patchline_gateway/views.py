@@ -198,6 +198,8 @@ class HistoryEntry(Document, collection="history"):
     source: str = ""
     cause_id: str | None = None
     trace_id: str = ""
+    trace_kept: bool = True
+    """Whether the sampler let the trace go to the tracing UI."""
     summary: str = ""
 
     def tags(self) -> frozenset[str]:

@@ -192,13 +192,14 @@ def test_show_prints_the_whole_contract_as_json(patchline: Any, api: Any) -> Non
         "superseded_by": None,
         "waves": [WAVE],
         "history": [],
-        "traces": [],
-        "trace_links": [],
+        "traces": ["a1", "b2"],
+        "trace_links": ["http://jaeger/trace/b2"],
     }
     api.answer(f"/v1/updates/{ID}", detail)
     assert patchline("update", "show", ID, "-o", "json").json == detail
     text = patchline("update", "show", ID).out
     assert "pkg:pypi/jinja2 3.1.6 (security)" in text and "wiki" in text and "running" in text
+    assert "a1, http://jaeger/trace/b2" in text
 
 
 def test_a_history_is_not_drowned_by_attempts_to_tell_somebody(patchline: Any, api: Any) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from patchline_gateway.settings import Settings
-from patchline_gateway.traces import links_of, zipkin_ui
+from patchline_gateway.traces import Trace, links_of, trace_of, zipkin_ui
 from patchline_kit.settings import SettingsError, load_settings
+from patchline_schemas import Envelope
 
 JAEGER = "http://127.0.0.1:16686/trace/{trace_id}"
 
@@ -17,6 +20,25 @@ def test_each_trace_has_a_link_where_the_ui_is_known():
         "http://127.0.0.1:16686/trace/b",
     ]
     assert links_of(["a", "b"], None) == []
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "trace"),
+    [
+        (f"00-{'ab' * 16}-{'cd' * 8}-01", Trace("ab" * 16, kept=True)),
+        (f"00-{'ab' * 16}-{'cd' * 8}-03", Trace("ab" * 16, kept=True)),
+        (f"00-{'ab' * 16}-{'cd' * 8}-00", Trace("ab" * 16, kept=False)),
+        (f"00-{'ab' * 16}-{'cd' * 8}-zz", Trace("ab" * 16, kept=False)),
+    ],
+)
+def test_an_event_says_whether_its_trace_is_kept(traceparent: str, trace: Trace):
+    said = Envelope("1", "feeds", "a.b.v1", "x", datetime(2026, 3, 3, tzinfo=UTC), traceparent=traceparent)
+    assert trace_of(said) == trace
+
+
+def test_an_event_without_a_trace_gets_one_that_nobody_can_look_at():
+    trace = trace_of(Envelope("1", "feeds", "a.b.v1", "x", datetime(2026, 3, 3, tzinfo=UTC)))
+    assert (len(trace.id), trace.kept) == (32, False)
 
 
 def test_zipkins_address_follows_from_where_traces_go():
