@@ -94,6 +94,7 @@ async def test_kill_nine_loses_no_acknowledged_write_and_the_store_goes_on(serve
     await database.close()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_documents_written_again_and_again_leave_no_file_of_many_times_their_size(
     server: Server, tmp_path: Path

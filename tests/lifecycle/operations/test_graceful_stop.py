@@ -48,15 +48,24 @@ def changes(whole: Whole) -> list[str]:
         return [line.event for line in fleet.log("wiki")]
 
 
+ENOUGH = (20, ["begin", "end"], ["begin", "end"])
+NOT_ENOUGH = (1, ["begin"], ["begin", "interrupted", "begin", "end"])
+
+
 @pytest.mark.timeout(500)
 @pytest.mark.parametrize(
-    ("grace", "at_stop", "in_all"),
+    ("either", "grace", "at_stop", "in_all"),
     [
+        pytest.param("embedded", *NOT_ENOUGH, id="embedded-there is not"),
+        pytest.param("embedded", *ENOUGH, id="embedded-there is time enough", marks=pytest.mark.long),
         pytest.param(
-            20, ["begin", "end"], ["begin", "end"], id="there is time enough", marks=pytest.mark.long
+            "native", *NOT_ENOUGH, id="native-there is not", marks=[pytest.mark.native, pytest.mark.long]
         ),
-        pytest.param(1, ["begin"], ["begin", "interrupted", "begin", "end"], id="there is not"),
+        pytest.param(
+            "native", *ENOUGH, id="native-there is time enough", marks=[pytest.mark.native, pytest.mark.long]
+        ),
     ],
+    indirect=["either"],
 )
 async def test_work_in_hand_ends_or_is_handed_over_and_nothing_is_held_any_more(
     tmp_path: Path, either: str, grace: int, at_stop: list[str], in_all: list[str]

@@ -43,7 +43,7 @@ STEPS = (
     waves.WaveVerified,
     updates.UpdateCompleted,
 )
-SHORT = (updates.UpdatePlanned, waves.WaveBackedUp, waves.WaveChecksPassed)
+SHORT = (updates.UpdatePlanned, waves.WaveBackedUp)
 FAILURES = (
     updates.UpdateTestFailed,
     updates.UpdateFailed,
