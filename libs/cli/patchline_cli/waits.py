@@ -16,9 +16,9 @@ from patchline_cli.progress import Progress
 from patchline_cli.session import Session, command
 from patchline_cli.times import duration, iso
 from patchline_cli.updates import STATES, UpdateId, held_in_words
+from patchline_schemas.values import TERMINAL_STATES
 
 GOOD_ENDINGS = frozenset({"completed", "not-applicable"})
-ENDINGS = GOOD_ENDINGS | {"failed", "rejected", "cancelled"}
 WAVES_NAMED = 3
 LOOK = 2.0
 """Seconds that one call waits at the server: what is shown meanwhile is no older."""
@@ -92,7 +92,7 @@ def _wait(session: Session, update_id: str, goal: str, limit: timedelta) -> Any:
 
 def _in_words(answer: Any) -> str:
     update, held = answer["update"], held_in_words(answer["held"])
-    ended = update["state"] in ENDINGS and not update["closed"]
+    ended = update["state"] in TERMINAL_STATES and not update["closed"]
     under_way = "its report is being written" if ended else waves_in_words(answer.get("waves", ()))
     return (
         f"{update['id']} is {update['state']}"
