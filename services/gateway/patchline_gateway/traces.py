@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from opentelemetry import trace
-from opentelemetry.trace import TraceFlags
 
+from patchline_kit.trace_ids import parse
 from patchline_schemas import Envelope
 
 PLACE = "{trace_id}"
@@ -30,24 +30,14 @@ class Trace(NamedTuple):
 def trace_of(envelope: Envelope) -> Trace:
     """The trace of an event.
 
-    An event from outside may come without a trace context. It then belongs to the trace in which it is
-    being handled, or, with telemetry off, to one that is named after the event.
+    An event from outside may come without a trace context, or with one that cannot be read, which counts as
+    none (W3C Trace Context, section 3.2.2). It then belongs to the trace in which it is being handled, or,
+    with telemetry off, to one that is named after the event.
     """
-    parts = (envelope.traceparent or "").split("-")
-    if len(parts) >= 4 and len(parts[1]) == 32 and parts[1].strip("0"):
-        return Trace(parts[1], kept=_sampled(parts[3]))
-    span = trace.get_current_span().get_span_context()
+    span = parse(envelope.traceparent) or trace.get_current_span().get_span_context()
     if span.is_valid:
         return Trace(trace.format_trace_id(span.trace_id), kept=span.trace_flags.sampled)
     return Trace(hashlib.sha256(envelope.id.encode()).hexdigest()[:32], kept=False)
-
-
-def _sampled(flags: str) -> bool:
-    """The lowest bit of a traceparent's flags (W3C Trace Context, section 3.2.2.5)."""
-    try:
-        return bool(int(flags, 16) & TraceFlags.SAMPLED)
-    except ValueError:
-        return False
 
 
 def links_of(trace_ids: Sequence[str], address: str | None) -> list[str]:
