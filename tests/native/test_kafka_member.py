@@ -9,12 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from kafka_world import KafkaWorld, kafka_world
 
 from patchline_kit.settings import ServiceSettings, load_settings
@@ -195,6 +197,41 @@ async def test_the_lag_of_a_new_group_counts_all_and_knows_the_oldest(start):
     lag = await subscription.lag()
     oldest = min([each.timestamp for each in await transport.read(TOPIC, limit=100)])
     assert (lag.records, lag.oldest) == (30, oldest)
+
+
+async def test_a_member_without_work_leaves_kafka_alone_also_after_its_lag_was_asked(
+    start, monkeypatch: pytest.MonkeyPatch
+):
+    transport = await start()
+    done: Counter[str] = Counter()
+
+    async def send(client: AIOKafkaClient, node: int, request: Any, **options: Any) -> Any:
+        done[type(request).__name__] += 1
+        return await sent(client, node, request, **options)
+
+    async def getmany(consumer: AIOKafkaConsumer, *partitions: Any, **options: Any) -> Any:
+        done["look"] += 1
+        return await got(consumer, *partitions, **options)
+
+    sent, got = AIOKafkaClient.send, AIOKafkaConsumer.getmany
+    monkeypatch.setattr(AIOKafkaClient, "send", send)
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", getmany)
+    go = asyncio.Event()
+
+    async def hold(_: Sequence[Received]) -> None:
+        await go.wait()
+
+    subscription = await transport.subscribe("group", [TOPIC], hold)
+    await transport.publish([record(1)])
+    async with asyncio.timeout(PATIENCE):
+        while (await subscription.lag()).oldest is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        go.set()
+        while (await subscription.lag()).records:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    done.clear()
+    await until(lambda: done["HeartbeatRequest"] >= 3)  # one a second
+    assert done["FetchRequest"] <= 12 and done["look"] <= 6
 
 
 async def test_a_kafka_that_is_not_there_is_named_with_what_to_do():

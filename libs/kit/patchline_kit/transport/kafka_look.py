@@ -57,9 +57,12 @@ class FirstRecords:
                 await consumer.start()
                 self._consumer = consumer
             self._consumer.assign(list(spans))
-            return await _collect(
-                self._consumer, {each: (start, start + 1) for each, (start, _) in spans.items()}
-            )
+            try:
+                return await _collect(
+                    self._consumer, {each: (start, start + 1) for each, (start, _) in spans.items()}
+                )
+            finally:
+                self._consumer.pause(*spans)  # else it goes on fetching, a hundred times a second
 
     async def close(self) -> None:
         """Let the connection go."""

@@ -10,10 +10,11 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from faststream import AckPolicy
@@ -26,7 +27,8 @@ from patchline_kit.transport.port import BatchHandler, Lag, Received, TransportE
 from patchline_kit.transport.topics import is_urgent
 
 BATCH_RECORDS = 500
-BATCH_WAIT_MS = 20
+LISTEN_MS = 1_000
+"""How long the loop waits for records before it goes round; what comes ends the wait."""
 FETCH_WAIT_MS = 500
 """How long the broker holds a fetch that finds nothing. It answers as soon as a record comes, so this costs
 no latency; a shorter time costs an idle service processor time for nothing."""
@@ -87,8 +89,6 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
             heartbeat_interval_ms=HEARTBEAT_MS,
             rebalance_timeout_ms=int(grace * 1000) + SESSION_MS,
             fetch_max_wait_ms=FETCH_WAIT_MS,
-            batch_timeout_ms=BATCH_WAIT_MS,
-            max_records=BATCH_RECORDS,
             listener=self,
             parser=_parse,
             decoder=_decode,
@@ -96,6 +96,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
             persistent=False,
         )
         self._subscriber(self._handle)
+        self._subscriber.get_msg = _next_records  # type: ignore[method-assign]
 
     async def start(self) -> None:
         """Join the group; returns once partitions are assigned."""
@@ -285,6 +286,16 @@ def _merged(partitions: Mapping[tuple[str, int], list[ConsumerRecord]]) -> list[
             placed.append((latest, record))
     placed.sort(key=itemgetter(0))
     return [record for _at, record in placed]
+
+
+async def _next_records(consumer: AIOKafkaConsumer) -> tuple[ConsumerRecord, ...]:
+    """What has come, as soon as it has.
+
+    FastStream's own sleeps, deaf, after each look that finds nothing, as long as the look may take: short, it
+    keeps an idle service busy, and long, it delays what comes.
+    """
+    fetched = await consumer.getmany(timeout_ms=LISTEN_MS, max_records=BATCH_RECORDS)
+    return tuple(chain.from_iterable(fetched.values()))
 
 
 async def _parse(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
