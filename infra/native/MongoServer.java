@@ -191,19 +191,39 @@ class MongoServer {
             Iterable<Object> positions = byId(query.get("_id"));
             if (positions == null) {
                 fillTrees();
+                var queries = oneByOne(query);
                 var tree = trees.stream()
-                        .filter(each -> each.narrows(query) > 0)
-                        .max(Comparator.comparingInt(each -> each.narrows(query)))
+                        .filter(each -> each.narrows(queries.get(0)) > 0)
+                        .max(Comparator.comparingInt(each -> each.narrows(queries.get(0))))
                         .orElse(null);
                 if (tree == null) {
                     return super.queryDocuments(query, order, skip, limit, batch, fields);
                 }
-                positions = tree.getPositions(query);
-                if (limit > 0 && tree.sortsAs(query, order)) {
-                    positions = firstThatFit(query, positions, skip + limit);
+                var found = new LinkedHashSet<Object>();
+                for (Document each : queries) {
+                    var fitting = tree.getPositions(each);
+                    found.addAll(limit > 0 && tree.sortsAs(each, order) ? firstThatFit(each, fitting, skip + limit) : fitting);
                 }
+                positions = found;
             }
             return matchDocuments(query, positions, order, skip, limit, batch, fields);
+        }
+
+        /** A query for each of the values that one key may have; the query itself if each may have one only. */
+        private static List<Document> oneByOne(Document query) {
+            for (var wanted : query.entrySet()) {
+                if (wanted.getValue() instanceof Document among
+                        && among.size() == 1
+                        && among.get("$in") instanceof Collection<?> values
+                        && !values.isEmpty()) {
+                    return values.stream().map(value -> {
+                        var single = query.clone();
+                        single.put(wanted.getKey(), value);
+                        return single;
+                    }).toList();
+                }
+            }
+            return List.of(query);
         }
 
         /** So that what comes behind the limit is neither read nor sorted. */
@@ -279,16 +299,7 @@ class MongoServer {
         @Override
         public List<Object> getPositions(Document query) {
             var found = new LinkedHashSet<Object>();
-            String first = keys().get(0);
-            if (query.get(first) instanceof Document among && among.get("$in") instanceof Collection<?> values) {
-                for (Object value : values) {
-                    var single = query.clone();
-                    single.put(first, value);
-                    collect(single, found);
-                }
-            } else {
-                collect(query, found);
-            }
+            collect(query, found);
             return new ArrayList<>(found);
         }
 

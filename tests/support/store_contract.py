@@ -241,8 +241,13 @@ class StoreContract:
         await store.save(save("a", wake_at=NOON))
         await store.save(save("b", wake_at=NOON + SECOND, wake_priority=5))
         assert await store.next_wake(["things"]) == NOON
+        await store.save(save("c", collection="others", wake_at=NOON + 2 * SECOND))
+        await store.save(save("d", collection="nobody's", wake_at=NOON - SECOND))
         await self.claim(store)
         assert await store.next_wake(["things"]) == NOON + SECOND
+        assert await store.next_wake(["others", "things"]) == NOON + SECOND
+        assert await store.next_wake(["none", "others"]) == NOON + 2 * SECOND
+        assert not await store.claim_due(["none", "others"], NOON + SECOND, "me", 10)
 
     async def test_two_workers_never_claim_one_document(self, store: Store) -> None:
         for number in range(40):

@@ -147,12 +147,14 @@ class Wakers:
         free = core.service.wake_concurrency - len(self._running)
         if free <= 0:
             return look_every
-        claims = await core.store.claim_due(self._collections, core.clock.now(), self._owner, free)
-        for claim in claims:
-            self._begin(claim)
-        if len(claims) == free:
-            return look_every
         earliest = await core.store.next_wake(self._collections)
+        if earliest is not None and earliest <= (now := core.clock.now()):
+            claims = await core.store.claim_due(self._collections, now, self._owner, free)
+            for claim in claims:
+                self._begin(claim)
+            if len(claims) == free:
+                return look_every
+            earliest = await core.store.next_wake(self._collections)
         if earliest is None:
             return look_every
         return min(look_every, max(0.0, (earliest - core.clock.now()).total_seconds()))

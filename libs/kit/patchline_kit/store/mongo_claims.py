@@ -42,17 +42,11 @@ class MongoClaims(Part):
 
     async def next_wake(self, collections: Sequence[str]) -> datetime | None:
         """The earliest ``wake_at`` of an unclaimed document."""
-        found: list[int] = []
         with self._address.explaining():
-            for collection in collections:
-                row = await self._documents.find_one(
-                    {"collection": collection, "owner": None, "wake_at": {"$exists": True}},
-                    {"wake_at": 1},
-                    sort=[("wake_at", ASCENDING)],
-                )
-                if row is not None:
-                    found.append(row["wake_at"])
-        return moment(min(found)) if found else None
+            row = await self._documents.find_one(
+                _unclaimed(collections, {"$exists": True}), {"wake_at": 1}, sort=[("wake_at", ASCENDING)]
+            )
+        return None if row is None else moment(row["wake_at"])
 
     async def beat(self, collection: str, id: str, fence: int) -> bool:
         """Show that the claim's owner lives; False when the claim is lost."""
@@ -118,17 +112,13 @@ class MongoClaims(Part):
         ]
 
     async def _due(self, collections: Sequence[str], now: int, limit: int) -> list[Row]:
-        found: list[Row] = []
-        for collection in collections:
-            cursor = self._documents.find(
-                {"collection": collection, "owner": None, "wake_at": {"$lte": now}},
-                {"wake_at": 1, "wake_priority": 1, "fence": 1},
-                sort=[("wake_priority", DESCENDING), ("wake_at", ASCENDING)],
-                limit=limit,
-            )
-            found += [row async for row in cursor]
-        found.sort(key=lambda row: (-row["wake_priority"], row["wake_at"]))
-        return found[:limit]
+        cursor = self._documents.find(
+            _unclaimed(collections, {"$lte": now}),
+            {"wake_at": 1, "wake_priority": 1, "fence": 1},
+            sort=[("wake_priority", DESCENDING), ("wake_at", ASCENDING)],
+            limit=limit,
+        )
+        return [row async for row in cursor]
 
     async def _free(self, where: Row) -> int:
         """Give claims back undone: the documents are due again. How many it were."""
@@ -150,6 +140,10 @@ class MongoClaims(Part):
                 ordered=False,
             )
         return int(result.matched_count)
+
+
+def _unclaimed(collections: Sequence[str], wake_at: dict[str, Any]) -> dict[str, Any]:
+    return {"collection": {"$in": list(collections)}, "owner": None, "wake_at": wake_at}
 
 
 def _claim(seen: Row, owner: str, fence: int) -> UpdateOne:

@@ -22,9 +22,6 @@ class SqliteClaims(Part):
         self, collections: Sequence[str], now: datetime, owner: str, limit: int
     ) -> Sequence[Claim]:
         """See :meth:`patchline_kit.store.port.Store.claim_due`."""
-        earliest = await self.next_wake(collections)
-        if earliest is None or earliest > now:
-            return ()
         return await self._database.write(
             lambda connection: _claim(
                 connection, self._service, collections, now=micros(now), owner=owner, limit=limit
