@@ -230,6 +230,9 @@ async def test_a_member_without_work_leaves_kafka_alone_also_after_its_lag_was_a
         while (await subscription.lag()).records:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     done.clear()
+    for _ in range(10):
+        await subscription.lag()
+    assert done["FetchRequest"] <= 4, "the lag waits for the broker to let a fetch go"
     await until(lambda: done["HeartbeatRequest"] >= 3)  # one a second
     assert done["FetchRequest"] <= 12 and done["look"] <= 6
 

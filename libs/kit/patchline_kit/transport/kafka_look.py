@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
@@ -39,30 +39,35 @@ async def page(connection: KafkaConnection, topic: str, start: int, limit: int) 
     return [record for record in found if last is None or record.offset <= last]
 
 
-class FirstRecords:
-    """Finds the record at an offset, over one connection that is made when it is first needed."""
+class Lookout:
+    """Looks at partitions over a connection of its own, made when it is first needed.
+
+    That of a group's member is no use: the broker answers one request after another, and most of the time it
+    holds the member's fetch until something comes.
+    """
 
     def __init__(self, connection: KafkaConnection) -> None:
         self._connection = connection
         self._consumer: AIOKafkaConsumer | None = None
         self._turn = asyncio.Lock()
 
-    async def of(self, spans: Mapping[TopicPartition, tuple[int, int]]) -> list[ConsumerRecord]:
+    async def ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset behind the last record of each partition. Raises aiokafka's errors."""
+        async with self._turn:
+            consumer = await self._looking_at(partitions)
+            return dict(await consumer.end_offsets(partitions))
+
+    async def firsts(self, spans: Mapping[TopicPartition, tuple[int, int]]) -> list[ConsumerRecord]:
         """The first record of each span of offsets (start, end). Raises aiokafka's errors."""
         async with self._turn:
-            if self._consumer is None:
-                consumer = AIOKafkaConsumer(
-                    **self._connection.options(), **OPTIONS, max_partition_fetch_bytes=1
-                )
-                await consumer.start()
-                self._consumer = consumer
-            self._consumer.assign(list(spans))
+            consumer = await self._looking_at(spans)
+            consumer.resume(*spans)
             try:
                 return await _collect(
-                    self._consumer, {each: (start, start + 1) for each, (start, _) in spans.items()}
+                    consumer, {each: (start, start + 1) for each, (start, _) in spans.items()}
                 )
             finally:
-                self._consumer.pause(*spans)  # else it goes on fetching, a hundred times a second
+                consumer.pause(*spans)  # else it goes on fetching, a hundred times a second
 
     async def close(self) -> None:
         """Let the connection go."""
@@ -70,6 +75,21 @@ class FirstRecords:
             if self._consumer is not None:
                 await self._consumer.stop()
                 self._consumer = None
+
+    async def _looking_at(self, partitions: Collection[TopicPartition]) -> AIOKafkaConsumer:
+        consumer = self._consumer
+        if consumer is None:
+            consumer = AIOKafkaConsumer(**self._connection.options(), **OPTIONS, max_partition_fetch_bytes=1)
+            try:
+                await consumer.start()
+            except BaseException:
+                await consumer.stop()
+                raise
+            self._consumer = consumer
+        if not consumer.assignment().issuperset(partitions):
+            consumer.assign(list(partitions))
+            consumer.pause(*partitions)
+        return consumer
 
 
 async def _collect(

@@ -22,7 +22,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 
 from patchline_kit.transport.kafka_clients import KafkaConnection, received
-from patchline_kit.transport.kafka_look import FirstRecords
+from patchline_kit.transport.kafka_look import Lookout
 from patchline_kit.transport.port import BatchHandler, Lag, Received, TransportError
 from patchline_kit.transport.topics import is_urgent
 
@@ -67,7 +67,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._from_end = from_end
         self._grace = grace
         self._connection = connection
-        self._firsts = FirstRecords(connection)
+        self._lookout = Lookout(connection)
         self._members = members
         self._stopping = asyncio.Event()
         self._revoked = False
@@ -110,7 +110,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._stopping.set()
         await self._finish()
         await self._subscriber.stop()
-        await self._firsts.close()
+        await self._lookout.close()
         if self in self._members:
             self._members.remove(self)
 
@@ -127,7 +127,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
         partitions = list(consumer.assignment())
         try:
             async with asyncio.timeout(LAG_SECONDS):
-                ends = await consumer.end_offsets(partitions)
+                ends = await self._lookout.ends(partitions)
                 positions = {partition: await consumer.position(partition) for partition in partitions}
                 in_hand = list(self._in_hand)
                 for record in in_hand:
@@ -139,7 +139,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
                     for partition in partitions
                     if ends[partition] > positions[partition]
                 }
-                oldest = in_hand or (await self._firsts.of(behind) if behind else [])
+                oldest = in_hand or (await self._lookout.firsts(behind) if behind else [])
         except (KafkaError, IllegalStateError, TimeoutError, OSError) as error:
             if isinstance(error, IllegalStateError) or set(partitions) != consumer.assignment():
                 raise TransportError("Kafka is moving partitions between members") from error
