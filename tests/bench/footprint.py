@@ -1,4 +1,4 @@
-"""(h) Memory of each service in a process of its own, idle and under load, on Kafka."""
+"""(h) What each service takes in a process of its own, idle and under load, on Kafka."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,10 +31,11 @@ SERVICES = (
 )
 UPDATES = 200
 READY_SECONDS = 180
+SETTLED_SECONDS, IDLE_SECONDS = 20, 60
 
 
 def report() -> None:
-    """Print megabytes in use after the start, and the most that it took to carry the updates."""
+    """Print megabytes and processor time without work, and the most memory that carrying updates took."""
     with TemporaryDirectory(prefix="patchline-bench-") as name:
         folder = Path(name)
         (folder / "fleet.yaml").write_text(GROUPS + _targets(UPDATES))
@@ -65,7 +67,9 @@ def _measure(log: Path, url: str, feed: Path) -> None:
     with httpx.Client(base_url=url, timeout=60) as http:
         _until(lambda: _targets_known(http) >= UPDATES, "the fleet is known", log)
         pids = {name: int(pid) for name, pid in re.findall(r"^(\w+) \d+: pid (\d+)", log.read_text(), re.M)}
+        time.sleep(SETTLED_SECONDS)
         idle = {name: _megabytes(pid, "VmRSS") for name, pid in pids.items()}
+        share = _shares(pids)
         subprocess.run(
             [PATCHLINE, "--url", url, "feed", "publish", feed, "--timeout", "PT10M"],
             check=True,
@@ -73,10 +77,13 @@ def _measure(log: Path, url: str, feed: Path) -> None:
         )
         _until(lambda: _closed(http) >= UPDATES, "every update has ended", log, seconds=1_800)
     print(
-        f"(h) memory of each service, MB: after the start, and the most while {UPDATES} updates were carried"
+        f"(h) each service: MB without work, the most MB while {UPDATES} updates were carried,"
+        " and % of a core without work"
     )
     for name in sorted(idle):
-        print(f"    {name:<16}{idle[name]:>6.0f}{_megabytes(pids[name], 'VmHWM'):>6.0f}")
+        most = _megabytes(pids[name], "VmHWM")
+        print(f"    {name:<16}{idle[name]:>6.0f}{most:>6.0f}{100 * share[name]:>6.1f}")
+    print(f"    all together, % of a core without work: {100 * sum(share.values()):.0f}")
 
 
 def _targets_known(http: httpx.Client) -> int:
@@ -98,6 +105,20 @@ def _until(condition: object, what: str, log: Path, *, seconds: float = READY_SE
             pass
         time.sleep(1)
     raise SystemExit(f"not within {seconds} s: {what}\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def _shares(pids: Mapping[str, int]) -> dict[str, float]:
+    """Which part of a core each process takes while there is nothing to do."""
+    before = {name: _processor_seconds(pid) for name, pid in pids.items()}
+    began = time.monotonic()
+    time.sleep(IDLE_SECONDS)
+    seconds = time.monotonic() - began
+    return {name: (_processor_seconds(pid) - before[name]) / seconds for name, pid in pids.items()}
+
+
+def _processor_seconds(pid: int) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _megabytes(pid: int, field: str) -> float:
