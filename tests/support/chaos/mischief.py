@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from chaos.proxy import Proxy
+from chaos.replica import BACK, FORTH
 from chaos.replicas import Replica, Replicas
 from chaos.servers import Server
 
@@ -176,11 +177,11 @@ class Mischief:
 
     def put_a_clock_forward(self) -> None:
         """A replica's clock jumps an hour forth."""
-        self._skew(signal.SIGUSR1, signal.SIGUSR2, "forth")
+        self._skew(FORTH, BACK, "forth")
 
     def put_a_clock_back(self) -> None:
         """A replica's clock jumps an hour back."""
-        self._skew(signal.SIGUSR2, signal.SIGUSR1, "back")
+        self._skew(BACK, FORTH, "back")
 
     def _skew(self, there: int, back: int, way: str) -> None:
         victim, seconds = self._anyone(), self._dice.uniform(*SKEWED_SECONDS)

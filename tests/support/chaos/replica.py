@@ -17,11 +17,13 @@ from pathlib import Path
 
 JUMP = timedelta(hours=1, seconds=30)
 """An hour, and half a minute more: what opens by the minute is then seen at the wrong time, too."""
+FORTH, BACK = signal.SIGUSR1, signal.SIGUSR2
+CLOCK_SIGNALS = (FORTH, BACK)
 PR_SET_PDEATHSIG = 1
 
 
 def run(service: str, environment: Mapping[str, str], log: Path) -> None:
-    """Be a replica of ``service`` until SIGTERM; SIGUSR1 puts its clock forward, SIGUSR2 back."""
+    """Be a replica of ``service`` until SIGTERM; FORTH puts its clock forward, BACK puts it back."""
     _end_with_the_run()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
@@ -68,8 +70,9 @@ def _jumping_clock():  # type: ignore[no-untyped-def]
     clock = JumpingClock()
 
     def jump(number: int, _frame: object) -> None:
-        clock.off += JUMP if number == signal.SIGUSR1 else -JUMP
+        clock.off += JUMP if number == FORTH else -JUMP
 
-    signal.signal(signal.SIGUSR1, jump)
-    signal.signal(signal.SIGUSR2, jump)
+    for number in CLOCK_SIGNALS:
+        signal.signal(number, jump)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, CLOCK_SIGNALS)  # the fork server holds them back
     return clock

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -30,7 +31,6 @@ class Replica:
     port: int
     stopped: bool = field(default=False)
     """By SIGSTOP."""
-    skewed: bool = field(default=False)
 
     @property
     def pid(self) -> int:
@@ -60,6 +60,7 @@ class Replicas:
         self.services = tuple(sorted(_services))
         self.crashed: list[str] = []
         """Replicas that ended by themselves, with their exit code."""
+        _start_fork_server()
 
     def of(self, service: str) -> list[Replica]:
         """Its replicas that live, stopped ones too."""
@@ -115,3 +116,10 @@ class Replicas:
     def gateways(self) -> list[str]:
         """Addresses of the gateways that may answer."""
         return [f"http://127.0.0.1:{each.port}" for each in self.of("gateway") if not each.stopped]
+
+
+def _start_fork_server() -> None:
+    """What it forks inherits which signals wait: one about a clock may come before the clock is there."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, replica.CLOCK_SIGNALS)
+    forkserver.ensure_running()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
