@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
-from tests.bench.lifecycle import GROUPS, PATCHLINE, _feed, _targets
+from tests.bench.lifecycle import GROUPS, PATCHLINE, _cpu_seconds, _feed, _targets
 
 from patchline_cli.preflight import free_port
 
@@ -109,16 +109,11 @@ def _until(condition: object, what: str, log: Path, *, seconds: float = READY_SE
 
 def _shares(pids: Mapping[str, int]) -> dict[str, float]:
     """Which part of a core each process takes while there is nothing to do."""
-    before = {name: _processor_seconds(pid) for name, pid in pids.items()}
+    before = {name: _cpu_seconds(pid) for name, pid in pids.items()}
     began = time.monotonic()
     time.sleep(IDLE_SECONDS)
     seconds = time.monotonic() - began
-    return {name: (_processor_seconds(pid) - before[name]) / seconds for name, pid in pids.items()}
-
-
-def _processor_seconds(pid: int) -> float:
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return {name: (_cpu_seconds(pid) - before[name]) / seconds for name, pid in pids.items()}
 
 
 def _megabytes(pid: int, field: str) -> float:
