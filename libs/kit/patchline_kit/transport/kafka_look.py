@@ -22,8 +22,8 @@ async def page(connection: KafkaConnection, topic: str, start: int, limit: int) 
     Raises aiokafka's errors.
     """
     consumer = AIOKafkaConsumer(topic, **connection.options(), **OPTIONS)
-    await consumer.start()
     try:
+        await consumer.start()
         partitions = list(consumer.assignment())
         ends = await consumer.end_offsets(partitions)
         begins = await consumer.beginning_offsets(partitions)
