@@ -251,6 +251,15 @@ def test_a_ledger_that_lacks_an_event_or_has_it_twice_or_another_or_one_of_its_o
     assert kinds(run(kept=[*kept, Kept("foreign", "updates.planned")])) == {"ledger"}
 
 
+def test_what_was_told_after_the_ledger_was_ended_need_not_be_in_it():
+    *before, last = run().kept
+    place = {("updates.reviewed", 0): len(LIFE) - 1}
+    assert check(run(kept=before, unread=place)) == []
+    assert kinds(run(kept=before, unread={("updates.reviewed", 0): len(LIFE)})) == {"ledger"}
+    assert kinds(run(kept=before, unread={("updates.reviewed", 1): 0})) == {"ledger"}
+    assert kinds(run(kept=[*before, replace(last, raw=("other",))], unread=place)) == {"ledger"}
+
+
 def test_a_broken_chain_of_the_ledger_is_found():
     assert kinds(run(ledger_problems=["chain updates/u ends too soon"])) == {"ledger"}
 

@@ -103,6 +103,11 @@ class Evidence:
     """By target; one that is not named may be touched at any time."""
     poison: frozenset[str] = frozenset()
     """``topic/partition/offset`` of the records that were made to be unreadable."""
+    unread: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    """By topic and partition, the offset from which on the ledger had not read when it was ended.
+
+    What was told there came after all had been quiet: a seal goes by the clock, and may be told last of all.
+    """
 
     @cached_property
     def first(self) -> Mapping[str, Told]:
@@ -111,6 +116,12 @@ class Evidence:
         for told in self.told:
             found.setdefault(told.id, told)
         return found
+
+    def is_unread(self, told: Told) -> bool:
+        """Whether the ledger was ended before its turn to read this came."""
+        partition, offset = told.place
+        read_to = self.unread.get((told.topic, partition))
+        return read_to is not None and offset >= read_to
 
     def of_kind(self, *kinds: str) -> Iterable[Told]:
         """The first appearances of events of these topics, in order."""

@@ -235,6 +235,7 @@ class Run:
         if late:
             replicas.crashed.append(f"{', '.join(each.service for each in late)} had to be killed at the end")
         records = watch.everything()
+        unread = watch.positions("documentation")
         watch.stop()
         ledger = self._ledger()
         touches, packages = _sim(self.folder / "sim" / "sim.db")
@@ -247,6 +248,7 @@ class Run:
             expected=self.scenario.expected,
             windows=self.scenario.windows,
             poison=poison,
+            unread=unread,
         )
 
     def _ledger(self) -> list[Kept]:

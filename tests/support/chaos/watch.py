@@ -21,6 +21,7 @@ from patchline_schemas import EnvelopeError
 from patchline_schemas.envelope import read_envelope
 
 R = TypeVar("R")
+Offsets = dict[TopicPartition, int]
 PREFIX = "chaos."
 """Of the run's topics and groups."""
 PARTITIONS = 3
@@ -54,7 +55,16 @@ class Watch:
 
     def open_ends(self, groups: list[str]) -> dict[str, int]:
         """How many records each group has not handled yet, where that is not none."""
-        return self._call(self._open_ends(groups))
+        behind = {
+            group: sum(ends[each] - offset for each, offset in committed.items()) if committed else 1
+            for group, (committed, ends) in self._call(self._offsets(groups)).items()
+        }
+        return {group: records for group, records in behind.items() if records}
+
+    def positions(self, group: str) -> dict[tuple[str, int], int]:
+        """The offset of the first record a group has not handled, by topic and partition."""
+        committed, _ends = self._call(self._offsets([group]))[group]
+        return {(_plain(each.topic), each.partition): offset for each, offset in committed.items()}
 
     def everything(self) -> list[ConsumerRecord]:
         """All records of all topics, by the broker's time."""
@@ -84,20 +94,19 @@ class Watch:
             finally:
                 await consumer.stop()
 
-    async def _open_ends(self, groups: list[str]) -> dict[str, int]:
+    async def _offsets(self, groups: list[str]) -> dict[str, tuple[Offsets, Offsets]]:
+        """What each group has committed, and the ends of what it reads."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
         await admin.start()
         consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap)
         await consumer.start()
         try:
-            open_ends: dict[str, int] = {}
+            found: dict[str, tuple[Offsets, Offsets]] = {}
             for group in groups:
-                committed = await admin.list_consumer_group_offsets(PREFIX + group)
-                ends = await consumer.end_offsets(list(committed))
-                behind = sum(ends[each] - max(at.offset, 0) for each, at in committed.items())
-                if behind or not committed:
-                    open_ends[group] = behind
-            return open_ends
+                listed = await admin.list_consumer_group_offsets(PREFIX + group)
+                committed = {each: max(at.offset, 0) for each, at in listed.items()}
+                found[group] = committed, await consumer.end_offsets(list(committed))
+            return found
         finally:
             await consumer.stop()
             await admin.close()
