@@ -117,7 +117,7 @@ class NothingStore:
     async def unpark(self, parked: Parked) -> None:
         pass
 
-    async def parked_waiting_for(self, document: str) -> int:
+    async def let_go(self, documents: Sequence[str]) -> int:
         return 0
 
     async def wipe(self) -> None:

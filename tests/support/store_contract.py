@@ -418,19 +418,45 @@ class StoreContract:
         (due,) = await store.claim_parked(NOON, NOON + SECOND)
         assert due.sequence == 5
 
-    async def test_a_save_makes_due_what_waits_for_its_document(self, store: Store) -> None:
+    async def test_what_waits_for_a_document_is_let_go_and_is_due(self, store: Store) -> None:
         await store.park(parked(1, not_before=NOON + 60 * SECOND, waits_for="things/a"))
         await store.park(parked(2, not_before=None))
-        assert (await store.save(save("b"))).released == 0
-        assert (await store.save(save("a"))).released == 1
+        await store.park(parked(1, lane="other", not_before=NOON + 60 * SECOND, waits_for="things/b"))
+        assert await store.let_go(["things/c"]) == 0
+        assert not await store.claim_parked(NOON, NOON + SECOND)
+        assert await store.let_go(["things/c", "things/a"]) == 1
         (due,) = await store.claim_parked(NOON, NOON + SECOND)
-        assert due.sequence == 1
+        assert (due.lane, due.sequence) == ("t|k", 1)
 
-    async def test_what_waits_can_be_made_due_by_name(self, store: Store) -> None:
-        await store.park(parked(1, not_before=NOON + 60 * SECOND, waits_for="things/a"))
-        assert await store.parked_waiting_for("things/b") == 0
-        assert await store.parked_waiting_for("things/a") == 1
-        assert len(await store.claim_parked(NOON, NOON + SECOND)) == 1
+    async def test_what_waits_for_any_of_some_documents_is_let_go(self, store: Store) -> None:
+        for name in "ab":
+            await store.park(parked(1, lane=name, not_before=NOON + 60 * SECOND, waits_for=f"things/{name}"))
+        assert await store.let_go(["things/a", "things/b"]) == 2
+        assert {due.lane for due in await store.claim_parked(NOON, NOON + SECOND)} == {"a", "b"}
+
+    # loads at once
+
+    async def test_loads_at_once_are_each_answered_for_their_own_record(self, store: Store) -> None:
+        await store.save(save("a", handled="r1"))
+        await store.save(save("a", 1, handled="r2", body=b"{}"))
+        await store.save(save("b", handled="r3"))
+        wanted = [("a", "r2"), ("a", "r1"), ("a", "r3"), ("a", "r4"), ("b", "r1"), ("b", "r3"), ("c", "r1")]
+        results = await asyncio.gather(
+            *(store.load_unless_handled("things", id, record) for id, record in wanted),
+            store.load("things", "a"),
+            store.load("things", "c"),
+            return_exceptions=True,
+        )
+        versions = [
+            "handled" if isinstance(result, AlreadyHandled) else result and result.version
+            for result in results
+        ]
+        assert versions == ["handled", "handled", 2, 2, 1, "handled", None, 2, None]
+
+    async def test_many_loads_at_once_are_all_answered(self, store: Store) -> None:
+        await store.save_all([save(f"a{number}") for number in range(300)])
+        found = await asyncio.gather(*(store.load("things", f"a{number}") for number in range(301)))
+        assert [each and each.id for each in found] == [f"a{number}" for number in range(300)] + [None]
 
     # more than one process
 

@@ -207,7 +207,7 @@ class Handling:
             return
         stored = await self._core.store.load(*waits_for)
         if stored is not None and stored.version != version:
-            await self._core.store.parked_waiting_for("/".join(waits_for))
+            await self._core.store.let_go(["/".join(waits_for)])
 
 
 class _Begun(NamedTuple):

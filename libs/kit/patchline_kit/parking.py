@@ -11,7 +11,7 @@ from patchline_kit.dead_letters import DeadLetters, TooManyDeadLetters
 from patchline_kit.handling import Handling
 from patchline_kit.outcomes import Poison
 from patchline_kit.records import jobs_of, load_source
-from patchline_kit.store.port import Parked, StoreError
+from patchline_kit.store.port import Parked, Save, Saved, StoreError
 
 HELD_FOR = timedelta(minutes=1)
 """A parked record that is being tried is nobody else's for so long."""
@@ -21,7 +21,11 @@ LOOK_EVERY = 5.0
 
 
 class ParkingLot:
-    """Tries parked records again, the first of each lane."""
+    """Tries parked records again, the first of each lane.
+
+    What waits for a saved document is let go beside the saving: nobody who saves waits for that, and what is
+    saved while the store is asked is asked for together. What a crash lets slip comes at its own time.
+    """
 
     def __init__(self, core: Core, handling: Handling, dead_letters: DeadLetters) -> None:
         self._core = core
@@ -29,21 +33,56 @@ class ParkingLot:
         self._dead_letters = dead_letters
         self._alarm = Alarm(core.clock)
         self._loop: asyncio.Task[None] | None = None
-        self.busy = False
+        self._trying = False
+        self._saved: set[str] = set()
+        """Documents (``collection/id``) for which it is still to be asked what waits for them."""
+        self._letting_go: asyncio.Task[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is tried, or may just become due."""
+        return self._trying or self._letting_go is not None
 
     def start(self) -> None:
         """Begin with what is due now."""
         self._loop = asyncio.create_task(self._forever())
 
     async def stop(self) -> None:
-        """Cancel what is being tried: it stays parked."""
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+        """Cancel what is being tried: it stays parked. What waits for a saved document is let go before."""
+        if self._letting_go is not None:
+            await self._letting_go
+        await self.kill()
+
+    async def kill(self) -> None:
+        """Drop everything at once."""
+        tasks = [task for task in (self._loop, self._letting_go) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def saved(self, save: Save, _saved: Saved) -> None:
+        """A document was saved: what waits for it may come."""
+        self._saved.add(f"{save.collection}/{save.id}")
+        if self._letting_go is None:
+            self._letting_go = asyncio.create_task(self._let_go())
 
     def nudge(self) -> None:
         """Something may be due."""
         self._alarm.ring()
+
+    async def _let_go(self) -> None:
+        try:
+            while self._saved:
+                documents, self._saved = self._saved, set()
+                if await self._core.store.let_go(list(documents)):
+                    self.nudge()
+        except StoreError as error:
+            self._core.store_fails("what waits for saved documents is tried at its own time", error)
+        except Exception as error:
+            self._core.fail("the parking lot", error)
+        finally:
+            self._letting_go = None
+            self._core.activity.pulse()
 
     async def _forever(self) -> None:
         while True:
@@ -63,12 +102,12 @@ class ParkingLot:
 
     async def _try_due(self) -> bool:
         now = self._core.clock.now()
-        self.busy = True
+        self._trying = True
         try:
             due = await self._core.store.claim_parked(now, now + HELD_FOR, LANES_AT_ONCE)
             results = await asyncio.gather(*map(self._try, due), return_exceptions=True)
         finally:
-            self.busy = False
+            self._trying = False
             self._core.activity.pulse()
         for result in results:
             if isinstance(result, BaseException):

@@ -115,7 +115,7 @@ class Runtime:
         self._handling.on_parked = self._parking.nudge
         self._handling.on_repeated = self._relay.reload
         self._core.on_saved.append(self._relay.accept)
-        self._core.on_saved.append(lambda _save, saved: self._parking.nudge() if saved.released else None)
+        self._core.on_saved.append(self._parking.saved)
         self._handle = Handle(self._core, self._handling)
         self._exits = AsyncExitStack()
         self._subscription: Subscription | None = None
@@ -166,7 +166,7 @@ class Runtime:
         """Drop everything at once, as a crash would; what the transport holds is its owner's to drop."""
         self._stopping.set()
         await _cancel([*self._companions, *self._batches, *self._looking_at_time])
-        await self._parking.stop()
+        await self._parking.kill()
         await self._wakers.kill()
         await self._uptime.stop()
         await self._relay.kill()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from patchline_kit.store.mongo_layout import (
     to_pending,
     to_stored,
 )
+from patchline_kit.store.mongo_reads import SharedReads
 from patchline_kit.store.mongo_room import OutboxRoom
 from patchline_kit.store.mongo_saves import (
     ClearWrite,
@@ -36,11 +36,12 @@ from patchline_kit.store.mongo_saves import (
     new_token,
 )
 from patchline_kit.store.mongo_writer import MongoWriter
-from patchline_kit.store.port import Pending, Save, Saved, Stored, StoreError
+from patchline_kit.store.port import Pending, Save, Saved, Stored
 
 __all__ = ["MongoAddress", "MongoDatabase", "MongoStore"]
 
-log = logging.getLogger(__name__)
+Wanted = tuple[str, str | None]
+"""A document's key, and the record of which its inbox is to say whether it knows it; None: of none."""
 
 
 class MongoStore(MongoClaims, MongoLanes):
@@ -48,6 +49,7 @@ class MongoStore(MongoClaims, MongoLanes):
 
     def __init__(self, database: Database, address: MongoAddress, service: str) -> None:
         super().__init__(database, address, service)
+        self._document_reads = SharedReads(self._read)
         self._room = OutboxRoom(self._documents, address, self._known)
         self._sequences = Sequences(tail=new_token())
         self._collections = (self._documents, self._inbox, self._parked, self._lanes)
@@ -190,9 +192,7 @@ class MongoStore(MongoClaims, MongoLanes):
 
     async def _load(self, collection: str, id_: str, record_id: str | None) -> Stored | None:
         key = key_of(collection, id_)
-        fields = STORED if record_id is None else STORED | _inbox_of(record_id)
-        with self._address.explaining():
-            row = await self._documents.find_one({"_id": key}, fields)
+        row = (await self._document_reads.get([(key, record_id)])).get((key, record_id))
         if row is None:
             return None
         self._known.learn(key, Known.of(row))
@@ -200,6 +200,23 @@ class MongoStore(MongoClaims, MongoLanes):
         if record_id is not None and await self._knows(row, record_id):
             raise already_handled(key, record_id)
         return to_stored(row) if row["version"] > 0 else None
+
+    async def _read(self, wanted: Sequence[Wanted]) -> dict[Wanted, Row]:
+        """Documents as they lie there, each with what its inbox holds of the record that is asked for."""
+        records = {record_id for _key, record_id in wanted if record_id is not None}
+        fields = STORED | _inbox_of(*records) if records else STORED
+        with self._address.explaining():
+            asked = self._documents.find({"_id": {"$in": [key for key, _record in wanted]}}, fields)
+            rows = {row["_id"]: row async for row in asked}
+            found: dict[Wanted, Row] = {}
+            for key, record_id in wanted:
+                row = rows.get(key)
+                if row is not None and record_id and _shows_another(row, record_id):
+                    # of several entries the server shows the first: whether it has this one is not seen
+                    row = await self._documents.find_one({"_id": key}, STORED | _inbox_of(record_id))
+                if row is not None:
+                    found[key, record_id] = row
+        return found
 
     async def _oldest_waiting(self, after: int, limit: int) -> dict[int, str]:
         """The first ``limit`` outbox entries above ``after``, in order, with their documents' keys."""
@@ -229,24 +246,13 @@ class MongoStore(MongoClaims, MongoLanes):
             return True
         return bool(row.get("spills") and await self._inboxes.knows([(row["_id"], record_id)]))
 
-    async def _written(self, writes: Sequence[Write]) -> None:
-        """Let go what waits for the documents that were saved."""
-        saves = {write.key: write for write in writes if isinstance(write, SaveWrite)}
+    def _written(self, writes: Sequence[Write]) -> None:
         for write in writes:
             if isinstance(write, ClearWrite):
                 self._known.cleared(write.key, write.sequences)
                 self._room.freed(write.key)
-        if not saves:
-            return
-        for key in saves:
-            self._inboxes.relieve(key)
-        try:
-            released = await self._let_go(list(saves))
-        except StoreError as error:
-            log.warning("what waits for %d saved documents is tried at its own time: %s", len(saves), error)
-            return
-        for key, write in saves.items():
-            write.released = released[key]
+            elif isinstance(write, SaveWrite):
+                self._inboxes.relieve(write.key)
 
 
 class MongoDatabase:
@@ -282,5 +288,9 @@ class MongoDatabase:
             await self._database.client.drop_database(self.address.database)
 
 
-def _inbox_of(record_id: str) -> dict[str, Any]:
-    return {"inbox": {"$elemMatch": {"id": record_id}}}
+def _inbox_of(*records: str) -> dict[str, Any]:
+    return {"inbox": {"$elemMatch": {"id": {"$in": list(records)}}}}
+
+
+def _shows_another(row: Row, record_id: str) -> bool:
+    return any(entry["id"] != record_id for entry in row.get("inbox", ()))

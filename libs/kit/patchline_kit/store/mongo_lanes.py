@@ -8,7 +8,6 @@ with records never goes without a time, whatever crashes between.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -16,8 +15,10 @@ from typing import Any
 from pymongo import ASCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from patchline_kit.store.mongo_client import Database, MongoAddress
 from patchline_kit.store.mongo_layout import Row, micros, moment, parked_key, parked_row, to_parked
 from patchline_kit.store.mongo_part import Part
+from patchline_kit.store.mongo_reads import SharedReads
 from patchline_kit.store.port import Parked
 
 AT_ONCE = 0
@@ -26,6 +27,10 @@ AT_ONCE = 0
 
 class MongoLanes(Part):
     """The parking part of :class:`patchline_kit.store.port.Store`."""
+
+    def __init__(self, database: Database, address: MongoAddress, service: str) -> None:
+        super().__init__(database, address, service)
+        self._lane_reads = SharedReads(self._find_lanes)
 
     async def park(self, parked: Parked) -> None:
         """See :meth:`patchline_kit.store.port.Store.park`."""
@@ -43,9 +48,7 @@ class MongoLanes(Part):
 
     async def parked_lanes(self, lanes: Sequence[str]) -> frozenset[str]:
         """Which of ``lanes`` hold parked records."""
-        with self._address.explaining():
-            found = self._lanes.find({"_id": {"$in": list(lanes)}}, {"_id": 1})
-            return frozenset([row["_id"] async for row in found])
+        return frozenset(await self._lane_reads.get(lanes))
 
     async def claim_parked(self, now: datetime, until: datetime, limit: int = 100) -> Sequence[Parked]:
         """The first record of each lane whose time has come; nobody gets it again before ``until``."""
@@ -94,20 +97,21 @@ class MongoLanes(Part):
                     return
                 lane = await self._lanes.find_one({"_id": parked.lane})
 
-    async def parked_waiting_for(self, document: str) -> int:
-        """Make the records that wait for ``collection/id`` due at once; how many."""
-        return (await self._let_go([document]))[document]
-
-    async def _let_go(self, documents: Sequence[str]) -> Counter[str]:
-        """Make due what waits for any of these; how many waited for each."""
-        released: Counter[str] = Counter()
+    async def let_go(self, documents: Sequence[str]) -> int:
+        """Make the records that wait for any of these (``collection/id``) due at once; how many."""
+        let_go = 0
         with self._address.explaining():
             async for lane in self._lanes.find({"waits_for": {"$in": list(documents)}}):
                 result = await self._lanes.update_one(
                     {"_id": lane["_id"], "waits_for": lane["waits_for"]}, {"$set": {"not_before": AT_ONCE}}
                 )
-                released[lane["waits_for"]] += result.matched_count
-        return released
+                let_go += result.matched_count
+        return let_go
+
+    async def _find_lanes(self, lanes: Sequence[str]) -> dict[str, Row]:
+        with self._address.explaining():
+            found = self._lanes.find({"_id": {"$in": list(lanes)}}, {"_id": 1})
+            return {row["_id"]: row async for row in found}
 
     async def _announce(self, lane: str, sequence: int, schedule: Row | None) -> None:
         """Say that a record has come; with ``schedule`` that its time is the lane's if it is the first."""

@@ -74,8 +74,6 @@ class SaveWrite:
         self._token = new_token()
         self._sequences = sequences
         self._at = micros(save.at or datetime.now(UTC))
-        self.released = 0
-        """How many parked records waited for it; filled in once it is done."""
         self._base: Known | None = None
         self._pending: tuple[Pending, ...] = ()
 
@@ -112,7 +110,7 @@ class SaveWrite:
         """See :class:`Write`."""
         waiting = tuple(self._base.waiting) if self._base and self._pending else ()
         earlier = waiting[-EARLIER_SHOWN:][::-1]
-        return Saved(self._version(), self._pending, earlier, self.released)
+        return Saved(self._version(), self._pending, earlier)
 
     def known(self) -> Known | None:
         """See :class:`Write`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,7 @@ class MongoWriter:
         address: MongoAddress,
         known: KnownDocuments,
         inboxes: Inboxes,
-        on_written: Callable[[Sequence[Write]], Awaitable[None]],
+        on_written: Callable[[Sequence[Write]], None],
     ) -> None:
         self._collection = collection
         self._address = address
@@ -143,7 +143,7 @@ class MongoWriter:
             done += updates
         else:
             unsure += updates
-        await self._settle(done)
+        self._settle(done)
         return unsure
 
     async def _judge(self, jobs: list[_Job], *, answered: bool) -> list[_Job]:
@@ -164,17 +164,17 @@ class MongoWriter:
                 again.append(job)
             else:
                 _fail([job], verdict)
-        await self._settle(done)
+        self._settle(done)
         return again
 
-    async def _settle(self, jobs: list[_Job]) -> None:
+    def _settle(self, jobs: list[_Job]) -> None:
         for job in jobs:
             if (known := job.write.known()) is not None:
                 self._known.learn(job.write.key, known)
             elif job.write.result() is not None:
                 self._known.forget(job.write.key)
         if jobs:
-            await self._on_written([job.write for job in jobs])
+            self._on_written([job.write for job in jobs])
         for job in jobs:
             if not job.future.done():
                 job.future.set_result(job.write.result())

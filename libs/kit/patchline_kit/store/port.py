@@ -88,8 +88,6 @@ class Saved(NamedTuple):
     earlier: tuple[int, ...] = ()
     """Sequences of the document's older entries that are not cleared yet, the newest
     :data:`EARLIER_SHOWN` of them."""
-    released: int = 0
-    """How many parked records waited for this document and are due now."""
 
 
 EARLIER_SHOWN = 64
@@ -268,8 +266,8 @@ class Store(Protocol):
     async def unpark(self, parked: Parked) -> None:
         """Take a record out; the next of its lane becomes due."""
 
-    async def parked_waiting_for(self, document: str) -> int:
-        """Make the records that wait for ``collection/id`` due at once; how many."""
+    async def let_go(self, documents: Sequence[str]) -> int:
+        """Make the records that wait for any of these (``collection/id``) due at once; how many."""
 
     async def prune(self, before: datetime) -> int:
         """Forget what inboxes remember from before that instant; how many records."""

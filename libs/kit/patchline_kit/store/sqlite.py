@@ -211,13 +211,7 @@ def _save(connection: WritingConnection, service: str, save: Save) -> Saved:
             ).fetchall()
         )
     pending = tuple(_enqueue(connection, service, save))
-    released = 0
-    if connection.somebody_waits():
-        released = connection.execute(
-            "UPDATE parked SET not_before = 0 WHERE service = ? AND waits_for = ? AND not_before IS NOT NULL",
-            (service, f"{collection}/{id_}"),
-        ).rowcount
-    return Saved(version=version + 1, pending=pending, earlier=earlier, released=released)
+    return Saved(version=version + 1, pending=pending, earlier=earlier)
 
 
 def _current(

@@ -102,22 +102,10 @@ class WritingConnection(sqlite3.Connection):
         """Open a transaction. Other processes wait from here on."""
         self.execute("BEGIN IMMEDIATE")
         self._counts: Counter[tuple[str, str, str]] = Counter()
-        self._somebody_waits: bool | None = None
 
     def count(self, service: str, collection: str, tag: str, by: int) -> None:
         """Correct how many documents of a collection have a tag, at the end of the transaction."""
         self._counts[service, collection, tag] += by
-
-    def somebody_waits(self) -> bool:
-        """Whether any parked record waits for a document; asked once per transaction."""
-        if self._somebody_waits is None:
-            found = self.execute("SELECT 1 FROM parked WHERE waits_for IS NOT NULL LIMIT 1").fetchall()
-            self._somebody_waits = bool(found)
-        return self._somebody_waits
-
-    def parked(self) -> None:
-        """A record was parked: what :meth:`somebody_waits` knows is old."""
-        self._somebody_waits = None
 
     def finish(self) -> None:
         """Commit; durable on return."""

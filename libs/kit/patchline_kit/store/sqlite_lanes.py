@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from patchline_kit.store.port import Parked
-from patchline_kit.store.sqlite_database import WritingConnection
 from patchline_kit.store.sqlite_rows import PARKED, Part, micros, moment, to_parked
 
 LANES_PER_QUERY = 500
@@ -78,24 +77,33 @@ class SqliteLanes(Part):
         """Take a record out; the next of its lane becomes due."""
         await self._database.write(lambda connection: _unpark(connection, self._service, parked))
 
-    async def parked_waiting_for(self, document: str) -> int:
-        """Make the records that wait for ``collection/id`` due at once; how many."""
+    async def let_go(self, documents: Sequence[str]) -> int:
+        """Make the records that wait for any of these (``collection/id``) due at once; how many."""
+        waited_for = {
+            document
+            for (document,) in self._database.read(
+                "SELECT DISTINCT waits_for FROM parked WHERE service = ? AND waits_for IS NOT NULL",
+                (self._service,),
+            )
+        }
+        there = waited_for.intersection(documents)
+        if not there:
+            return 0
         return await self._database.write(
             lambda connection: (
-                connection.execute(
+                connection.executemany(
                     "UPDATE parked SET not_before = 0 WHERE service = ? AND waits_for = ?"
                     " AND not_before IS NOT NULL",
-                    (self._service, document),
+                    [(self._service, document) for document in there],
                 ).rowcount
             )
         )
 
 
-def _park(connection: WritingConnection, service: str, parked: Parked) -> None:
+def _park(connection: sqlite3.Connection, service: str, parked: Parked) -> None:
     (first,) = connection.execute(
         "SELECT min(sequence) FROM parked WHERE service = ? AND lane = ?", (service, parked.lane)
     ).fetchone()
-    connection.parked()
     heads_the_lane = first is None or parked.sequence <= first
     not_before = micros(parked.not_before) if parked.not_before is not None else 0
     connection.execute(
