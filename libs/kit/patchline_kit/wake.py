@@ -52,6 +52,9 @@ class Wakers:
         self._collections = tuple(self._handlers)
         self._alarm = Alarm(core.clock)
         self._running: dict[DocumentKey, asyncio.Task[None]] = {}
+        self._looks_at: float | None = None
+        """When the next look is planned, by the monotonic clock; None while one goes on, and while there may
+        be more to do than hands."""
         self.cut_off: tuple[str, ...] = ()
         """After :meth:`stop`: documents (``collection/id``) whose work did not end in time."""
         self._loop: asyncio.Task[None] | None = None
@@ -119,12 +122,17 @@ class Wakers:
         await asyncio.gather(*running, return_exceptions=True)
 
     def _saved(self, save: Save, _saved: Saved) -> None:
-        if save.wake_at is not None and save.collection in self._handlers:
+        if save.wake_at is None or save.collection not in self._handlers:
+            return
+        clock = self._core.clock
+        due_at = clock.monotonic() + (save.wake_at - clock.now()).total_seconds()
+        if self._looks_at is None or due_at < self._looks_at:
             self._alarm.ring()
 
     async def _forever(self) -> None:
         while not self._stopping:
             self.looking = True
+            self._looks_at = None
             try:
                 wait = await self._claim_due()
             except StoreError as error:
@@ -155,9 +163,11 @@ class Wakers:
             if len(claims) == free:
                 return look_every
             earliest = await core.store.next_wake(self._collections)
-        if earliest is None:
-            return look_every
-        return min(look_every, max(0.0, (earliest - core.clock.now()).total_seconds()))
+        wait = look_every
+        if earliest is not None:
+            wait = min(wait, max(0.0, (earliest - core.clock.now()).total_seconds()))
+        self._looks_at = core.clock.monotonic() + wait
+        return wait
 
     def _begin(self, claim: Claim) -> None:
         key = (claim.stored.collection, claim.stored.id)
@@ -169,7 +179,8 @@ class Wakers:
                 del self._running[key]
             if not task.cancelled() and task.exception() is not None:
                 self._core.fail("a wake", task.exception())
-            self._alarm.ring()
+            if self._looks_at is None:
+                self._alarm.ring()
             self._core.activity.pulse()
 
         task.add_done_callback(ended)
@@ -225,6 +236,7 @@ class Wakers:
             core.log.warning("%s %s: %s", name, stored.id, lost)
         except Stale:
             await core.store.release(*key, claim.fence, done=True)
+            self._alarm.ring()
         except StoreError as error:
             core.store_fails(f"{name} {stored.id} will be woken again", error)
             await self._patiently_release(claim, timedelta(seconds=STORE_BACKOFF))
@@ -312,4 +324,5 @@ class Wakers:
                 core.store_fails(f"{stored.collection}/{stored.id} cannot be given back", error)
                 await asyncio.sleep(STORE_BACKOFF)
             else:
+                self._alarm.ring()
                 return
