@@ -89,6 +89,28 @@ class TestMongoStore(StoreContract):
         await asyncio.gather(*(store.save(save(f"{number}")) for number in range(500)))
         assert store.writer.bulks - before <= 2
 
+    async def test_what_was_sent_is_cleared_with_the_next_save_or_soon_without_one(
+        self, store: MongoStore
+    ) -> None:
+        first = await store.save(save("a", outgoing=(event("1"),)))
+        second = await store.save(save("b", outgoing=(event("2"),)))
+        before = store.writer.bulks
+        clearing = asyncio.ensure_future(store.clear(first.pending))
+        await store.save(save("c"))
+        await clearing
+        assert store.writer.bulks - before == 1
+        await store.clear(second.pending)
+        assert store.writer.bulks - before == 2
+        assert not await store.pending()
+
+    async def test_what_was_sent_is_cleared_at_the_end_too(self, store: MongoStore, twin: MongoStore) -> None:
+        sent = await store.save(save("a", outgoing=(event("1"),)))
+        clearing = asyncio.ensure_future(store.clear(sent.pending))
+        await asyncio.sleep(0)
+        await store.close()
+        assert clearing.done()
+        assert not await twin.pending()
+
     async def test_what_does_not_fit_is_refused_by_name_and_those_beside_it_are_stored(
         self, store: MongoStore
     ) -> None:

@@ -50,6 +50,7 @@ class Relay:
         self._room = asyncio.Event()
         self._sends: dict[asyncio.Task[None], float] = {}
         """Those on their way: since when, by the monotonic clock; the oldest comes first."""
+        self._clears: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._failures: dict[object, tuple[float, str]] = {}
         """Acts that do not succeed: since when, by the monotonic clock, and why; the oldest comes first."""
@@ -98,7 +99,7 @@ class Relay:
 
     async def kill(self) -> None:
         """Stop at once."""
-        tasks = [*self._loops, *self._sends]
+        tasks = [*self._loops, *self._sends, *self._clears]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -193,7 +194,7 @@ class Relay:
 
     async def _hand_over(self, outbox: Outbox, entries: list[Pending]) -> None:
         await asyncio.gather(*(self._patiently(partial(self._deliver, entry)) for entry in entries))
-        await self._sent_all({outbox: entries})
+        self._delivered({outbox: entries})
 
     async def _publish(self, events: dict[Outbox, list[Pending]]) -> None:
         records = [
@@ -207,13 +208,23 @@ class Relay:
             for entry in run
         ]
         await self._patiently(lambda: self._transport.publish(records))
-        await self._sent_all(events)
+        self._delivered(events)
 
-    async def _sent_all(self, runs: dict[Outbox, list[Pending]]) -> None:
-        """Let the documents go on, and clear from the store what was delivered."""
+    def _delivered(self, runs: dict[Outbox, list[Pending]]) -> None:
+        """Let the documents go on; what was delivered is cleared from the store beside that."""
         for outbox, run in runs.items():
             outbox.sent(len(run))
             self._make_ready(outbox)
+        clearing = asyncio.create_task(self._clear(runs))
+        self._clears.add(clearing)
+        clearing.add_done_callback(self._cleared)
+
+    def _cleared(self, task: asyncio.Task[None]) -> None:
+        self._clears.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._core.fail("the relay", task.exception())
+
+    async def _clear(self, runs: dict[Outbox, list[Pending]]) -> None:
         entries = [entry for run in runs.values() for entry in run]
         await self._patiently(lambda: self._core.store.clear(entries))
         for outbox, run in runs.items():

@@ -153,7 +153,7 @@ class MongoStore(MongoClaims, MongoLanes):
         for entry in sent:
             by_document[key_of(entry.collection, entry.document_id)].append(entry.sequence)
         await asyncio.gather(
-            *(self.writer.submit(ClearWrite(key, gone)) for key, gone in by_document.items())
+            *(self.writer.submit_patiently(ClearWrite(key, gone)) for key, gone in by_document.items())
         )
 
     async def prune(self, before: datetime) -> int:

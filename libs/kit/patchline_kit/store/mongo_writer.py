@@ -1,6 +1,7 @@
 """Collects the writes of one service into bulk writes, and finds out what became of each.
 
-While one bulk write is under way, what comes in waits and goes with the next. A bulk write tells only how
+While one bulk write is under way, what comes in waits and goes with the next. What nobody waits for goes with
+the next of the others, or by itself when none comes soon. A bulk write tells only how
 many of its changes matched. Where one did not, or no answer came, the documents are read and each write is
 judged by the token it leaves; what did not arrive is sent again.
 """
@@ -26,6 +27,8 @@ from patchline_kit.store.port import StoreError
 
 MOST_WRITES = 500
 """In one bulk write."""
+PATIENCE = 0.1
+"""Seconds for which a write that has time waits for others to go with."""
 ROUNDS = 6
 """How often a write is tried where the connection breaks or the document changes under it."""
 FIRST_PAUSE = 0.05
@@ -58,6 +61,10 @@ class MongoWriter:
         self._inboxes = inboxes
         self._on_written = on_written
         self._queue: list[_Job] = []
+        self._patient: list[_Job] = []
+        self._patience: asyncio.TimerHandle | None = None
+        self._overdue = False
+        """Whether what has time has waited long enough."""
         self._draining: asyncio.Task[None] | None = None
         self.bulks = 0
         """How many bulk writes were sent."""
@@ -66,19 +73,48 @@ class MongoWriter:
         """The write's result, or what refuses it, once it is durable."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._queue.append(_Job(write, future))
-        if self._draining is None or self._draining.done():
-            self._draining = asyncio.create_task(self._drain())
+        self._start()
+        return future
+
+    def submit_patiently(self, write: Write) -> asyncio.Future[Any]:
+        """The same for a write that has time: it goes with others, or after :data:`PATIENCE`."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        self._patient.append(_Job(write, future))
+        if self._patience is None:
+            self._patience = loop.call_later(PATIENCE, self._hurry)
         return future
 
     async def close(self) -> None:
         """Finish what was submitted."""
+        if self._patient:
+            self._hurry()
         if self._draining is not None:
             await self._draining
 
+    def _hurry(self) -> None:
+        self._overdue = True
+        self._start()
+
+    def _start(self) -> None:
+        if self._draining is None or self._draining.done():
+            self._draining = asyncio.create_task(self._drain())
+
+    def _take(self) -> list[_Job]:
+        """What goes next, with as many of those that have time as there is room for."""
+        batch, self._queue = self._queue[:MOST_WRITES], self._queue[MOST_WRITES:]
+        room = MOST_WRITES - len(batch)
+        batch, self._patient = batch + self._patient[:room], self._patient[room:]
+        self._overdue = bool(self._patient)
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        return batch
+
     async def _drain(self) -> None:
         await asyncio.sleep(0)  # what is submitted in the same turn goes together
-        while self._queue:
-            batch, self._queue = self._queue[:MOST_WRITES], self._queue[MOST_WRITES:]
+        while self._queue or self._overdue:
+            batch = self._take()
             try:
                 await self._write(batch)
             except Exception as error:
