@@ -47,10 +47,11 @@ class ParkingLot:
         """Begin with what is due now."""
         self._loop = asyncio.create_task(self._forever())
 
-    async def stop(self) -> None:
-        """Cancel what is being tried: it stays parked. What waits for a saved document is let go before."""
+    async def stop(self, *, grace: float) -> None:
+        """Cancel what is being tried: it stays parked. What waits for saved documents has ``grace`` seconds
+        to be let go before."""
         if self._letting_go is not None:
-            await self._letting_go
+            await asyncio.wait([self._letting_go], timeout=grace)
         await self.kill()
 
     async def kill(self) -> None:

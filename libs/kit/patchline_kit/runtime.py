@@ -38,7 +38,7 @@ from patchline_schemas.envelope import URGENT_SUFFIX
 GRACE_SECONDS = 10.0
 """How long running wakes, and what is on its way out, may take at stop."""
 LAST_WORDS_SECONDS = 1.0
-"""What the relay has at least, at stop, for what the last handlers emitted."""
+"""What the relay has at least, at stop, for what the last handlers emitted; and the parking lot at most."""
 STORE_BACKOFF_SECONDS = 1.0
 """Pause before records come again that met a store without room."""
 
@@ -155,7 +155,7 @@ class Runtime:
         await _cancel(self._companions)
         leaving = [] if self._subscription is None else [self._subscription.stop()]
         await asyncio.gather(self._wakers.stop(grace=grace), *leaving)
-        await self._parking.stop()
+        await self._parking.stop(grace=min(grace, LAST_WORDS_SECONDS))
         await self._uptime.stop()
         await _cancel(self._looking_at_time)
         left = until - asyncio.get_running_loop().time()
