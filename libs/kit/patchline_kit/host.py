@@ -12,6 +12,7 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
 
+from patchline_kit import memory
 from patchline_kit.clock import Clock, SystemClock
 from patchline_kit.folder import FolderLock, FolderTaken, name_of
 from patchline_kit.generations import ReadModel
@@ -95,8 +96,9 @@ class Host:
         self._stop = asyncio.Event()
 
     async def run(self, *, on_ready: Callable[[Host], object] | None = None) -> None:
-        """Run until SIGTERM, SIGINT or :meth:`stop`; ``on_ready`` is called once all services do their work.
+        """Be what this process does until SIGTERM, SIGINT or :meth:`stop`.
 
+        ``on_ready`` is called once all services do their work.
         Raises what :meth:`start` raises, and :class:`HostError` if a service breaks down.
         """
         loop = asyncio.get_running_loop()
@@ -105,8 +107,10 @@ class Host:
         try:
             await self.start()
             try:
-                if await self._ready() and on_ready is not None:
-                    on_ready(self)
+                if await self._ready():
+                    memory.settle()
+                    if on_ready is not None:
+                        on_ready(self)
                 while not await self._stopped_within(WATCH_SECONDS):
                     self._fail_if_broken()
             finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from patchline_kit import memory
+from patchline_kit.clock import Clock
 from patchline_kit.folder import FolderTaken
 from patchline_kit.host import Host, HostError
 from patchline_kit.logs import configure_logging
@@ -37,6 +37,7 @@ def run_services(
     settings: Callable[[], ServiceSettings],
     *,
     alone: bool,
+    clock: Clock | None = None,
     on_ready: Callable[[Host], object] | None = None,
 ) -> int:
     """Run ``services`` until SIGTERM or SIGINT; the exit code. What goes wrong is said on standard error."""
@@ -49,7 +50,8 @@ def run_services(
             secrets=common.secrets(),
         )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_host(services, common, alone, on_ready))
+            host = Host(services, common, alone=alone, clock=clock)
+            runner.run(host.run(on_ready=on_ready))
     except KeyboardInterrupt:
         return 130
     except Exception as error:
@@ -64,20 +66,6 @@ def explained(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return f"unexpected {type(error).__name__}: {error}{where}; PATCHLINE_LOG_LEVEL=debug shows more"
-
-
-async def _host(
-    services: Sequence[Service],
-    settings: ServiceSettings,
-    alone: bool,
-    on_ready: Callable[[Host], object] | None,
-) -> None:
-    def ready(host: Host) -> None:
-        memory.settle()
-        if on_ready is not None:
-            on_ready(host)
-
-    await Host(services, settings, alone=alone).run(on_ready=ready)
 
 
 def _told(error: BaseException) -> int:

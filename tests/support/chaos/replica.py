@@ -1,11 +1,10 @@
-"""One replica of one service, as its process runs it: the real host, with a clock that can be made to jump.
+"""One replica of one service, run as in a process of its own, but with a clock that can be made to jump.
 
 It is forked from a server that has the services imported already, so a killed one is back in no time.
 """
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import os
 import signal
@@ -31,23 +30,16 @@ def run(service: str, environment: Mapping[str, str], log: Path) -> None:
     os.environ.update(environment)
 
     import uuid_utils
-    import uvloop
 
-    from patchline_kit.host import Host, discover_services
-    from patchline_kit.logs import configure_logging
-    from patchline_kit.main import explained
+    from patchline_kit.host import discover_services
+    from patchline_kit.main import run_services
     from patchline_kit.settings import ServiceSettings, load_settings
 
     uuid_utils.reseed_rng()
-    clock = _jumping_clock()
-    configure_logging(level="info", style="text", file=None, secrets=[])
-    host = Host(discover_services([service]), load_settings(ServiceSettings), alone=False, clock=clock)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(host.run())
-    except Exception as error:
-        sys.stderr.write(f"patchline: {explained(error)}\n")
-        sys.exit(1)
+    services = discover_services([service])
+    sys.exit(
+        run_services(services, lambda: load_settings(ServiceSettings), alone=False, clock=_jumping_clock())
+    )
 
 
 def _end_with_the_run() -> None:
