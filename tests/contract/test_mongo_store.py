@@ -108,8 +108,8 @@ class TestMongoStore(StoreContract):
         clearing = asyncio.ensure_future(store.clear(sent.pending))
         await asyncio.sleep(0)
         await store.close()
-        assert clearing.done()
         assert not await twin.pending()
+        await clearing
 
     async def test_what_does_not_fit_is_refused_by_name_and_those_beside_it_are_stored(
         self, store: MongoStore
