@@ -9,7 +9,7 @@ from datetime import datetime
 from patchline_kit.store.port import Parked
 from patchline_kit.store.sqlite_rows import PARKED, Part, micros, moment, to_parked
 
-LANES_PER_QUERY = 500
+VALUES_PER_QUERY = 500
 
 
 class SqliteLanes(Part):
@@ -21,20 +21,7 @@ class SqliteLanes(Part):
 
     async def parked_lanes(self, lanes: Sequence[str]) -> frozenset[str]:
         """Which of ``lanes`` hold parked records."""
-        if not self._database.read("SELECT 1 FROM parked WHERE service = ? LIMIT 1", (self._service,)):
-            return frozenset()
-        found: set[str] = set()
-        for start in range(0, len(lanes), LANES_PER_QUERY):
-            some = lanes[start : start + LANES_PER_QUERY]
-            marks = ", ".join("?" * len(some))
-            found.update(
-                lane
-                for (lane,) in self._database.read(
-                    f"SELECT DISTINCT lane FROM parked WHERE service = ? AND lane IN ({marks})",
-                    (self._service, *some),
-                )
-            )
-        return frozenset(found)
+        return self._parked_with("lane", lanes)
 
     async def claim_parked(self, now: datetime, until: datetime, limit: int = 100) -> Sequence[Parked]:
         """The first record of each lane whose time has come; nobody gets it again before ``until``."""
@@ -79,25 +66,33 @@ class SqliteLanes(Part):
 
     async def let_go(self, documents: Sequence[str]) -> int:
         """Make the records that wait for any of these (``collection/id``) due at once; how many."""
-        waited_for = {
-            document
-            for (document,) in self._database.read(
-                "SELECT DISTINCT waits_for FROM parked WHERE service = ? AND waits_for IS NOT NULL",
-                (self._service,),
-            )
-        }
-        there = waited_for.intersection(documents)
-        if not there:
+        waited_for = self._parked_with("waits_for", documents)
+        if not waited_for:
             return 0
         return await self._database.write(
             lambda connection: (
                 connection.executemany(
                     "UPDATE parked SET not_before = 0 WHERE service = ? AND waits_for = ?"
                     " AND not_before IS NOT NULL",
-                    [(self._service, document) for document in there],
+                    [(self._service, document) for document in waited_for],
                 ).rowcount
             )
         )
+
+    def _parked_with(self, column: str, values: Sequence[str]) -> frozenset[str]:
+        """Which of ``values`` parked records have there: by index, and with one look where there are none."""
+        where = f"FROM parked WHERE service = ? AND {column}"
+        if not self._database.read(f"SELECT 1 {where} IS NOT NULL LIMIT 1", (self._service,)):
+            return frozenset()
+        found: set[str] = set()
+        for start in range(0, len(values), VALUES_PER_QUERY):
+            some = values[start : start + VALUES_PER_QUERY]
+            marks = ", ".join("?" * len(some))
+            rows = self._database.read(
+                f"SELECT DISTINCT {column} {where} IN ({marks})", (self._service, *some)
+            )
+            found.update(value for (value,) in rows)
+        return frozenset(found)
 
 
 def _park(connection: sqlite3.Connection, service: str, parked: Parked) -> None:
