@@ -93,6 +93,7 @@ class Run:
             "PATCHLINE_FLEET": str(folder / "fleet.yaml"),
             "PATCHLINE_KAFKA_PARTITIONS": str(PARTITIONS),
             "PATCHLINE_TOPIC_PREFIX": PREFIX,
+            "PATCHLINE_LOG_FORMAT": "text",
             "OTEL_TRACES_EXPORTER": "none",
         }
         if mongo:
