@@ -13,8 +13,9 @@ from pathlib import Path
 from delivery import advisory
 from pydantic import Field
 
+from patchline_fleet.errors import Fenced
 from patchline_fleet.sim.driver import SimDriver
-from patchline_kit import Context, Document, Service, SystemClock
+from patchline_kit import Context, Document, LeaseLost, Service, SystemClock
 from patchline_kit.runtime import Runtime
 from patchline_kit.store.mongo import MongoAddress, MongoDatabase
 from patchline_kit.store.port import Save, Saved
@@ -63,9 +64,12 @@ def lease_service(worker: str, fleet: Path) -> Service:
         job.begun_by.append(worker)
         await ctx.checkpoint()
         limit = timedelta(minutes=1)
-        await driver.apply(
-            target, COMPONENT, VERSION, restart=False, fence=ctx.fence, timeout=limit, scope="job"
-        )
+        try:
+            await driver.apply(
+                target, COMPONENT, VERSION, restart=False, fence=ctx.fence, timeout=limit, scope="job"
+            )
+        except Fenced as refused:
+            raise LeaseLost(str(refused)) from refused
         job.ended_by.append(worker)
         ctx.emit(advisory(worker))
 
