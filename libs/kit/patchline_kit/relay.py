@@ -157,6 +157,13 @@ class Relay:
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sends.pop(task, None)
         self._work.set()
+        self._fail_with(task)
+
+    def _cleared(self, task: asyncio.Task[None]) -> None:
+        self._clears.discard(task)
+        self._fail_with(task)
+
+    def _fail_with(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
             self._core.fail("the relay", task.exception())
 
@@ -218,11 +225,6 @@ class Relay:
         clearing = asyncio.create_task(self._clear(runs))
         self._clears.add(clearing)
         clearing.add_done_callback(self._cleared)
-
-    def _cleared(self, task: asyncio.Task[None]) -> None:
-        self._clears.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._core.fail("the relay", task.exception())
 
     async def _clear(self, runs: dict[Outbox, list[Pending]]) -> None:
         entries = [entry for run in runs.values() for entry in run]

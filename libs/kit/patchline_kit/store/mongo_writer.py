@@ -63,8 +63,6 @@ class MongoWriter:
         self._queue: list[_Job] = []
         self._patient: list[_Job] = []
         self._patience: asyncio.TimerHandle | None = None
-        self._overdue = False
-        """Whether what has time has waited long enough."""
         self._draining: asyncio.Task[None] | None = None
         self.bulks = 0
         """How many bulk writes were sent."""
@@ -93,8 +91,15 @@ class MongoWriter:
             await self._draining
 
     def _hurry(self) -> None:
-        self._overdue = True
+        """What has time has waited long enough."""
+        self._queue, self._patient = self._queue + self._patient, []
+        self._wait_no_more()
         self._start()
+
+    def _wait_no_more(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def _start(self) -> None:
         if self._draining is None or self._draining.done():
@@ -105,15 +110,13 @@ class MongoWriter:
         batch, self._queue = self._queue[:MOST_WRITES], self._queue[MOST_WRITES:]
         room = MOST_WRITES - len(batch)
         batch, self._patient = batch + self._patient[:room], self._patient[room:]
-        self._overdue = bool(self._patient)
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        if not self._patient:
+            self._wait_no_more()
         return batch
 
     async def _drain(self) -> None:
         await asyncio.sleep(0)  # what is submitted in the same turn goes together
-        while self._queue or self._overdue:
+        while self._queue:
             batch = self._take()
             try:
                 await self._write(batch)
