@@ -41,8 +41,9 @@ wheels: install ## fetch what the images are made from, to build and run them wi
 test-compose: install ## docker-compose.yml with containers, without network (Debian, root)
 	infra/docker/test-compose
 
-chaos: install ## updates while everything is killed, frozen and cut off (SEED=7 UPDATES=300)
-	PYTHONPATH=tests/support $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) --updates $(or $(UPDATES),300)
+chaos: install ## updates while everything is killed, frozen and cut off (SEED=7 UPDATES=300, or DIR= to go on)
+	PYTHONPATH=tests/support $(BIN)/python -m chaos \
+	  $(if $(SEED),--seed $(SEED)) $(if $(UPDATES),--updates $(UPDATES)) $(if $(DIR),--dir "$(DIR)")
 
 bench: install ## speed, as ratios with a reference in the same run
 	infra/with-native $(BIN)/python -m tests.bench

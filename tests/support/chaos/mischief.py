@@ -7,10 +7,11 @@ import itertools
 import random
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Self
 
+from chaos.progress import Progress
 from chaos.proxy import Proxy
 from chaos.replica import BACK, FORTH
 from chaos.replicas import Replica, Replicas
@@ -28,7 +29,15 @@ FILL_EVERY = 0.5
 class Mischief:
     """Deals acts from a deck that holds each kind; when it is through, the deck is shuffled anew."""
 
-    def __init__(self, replicas: Replicas, servers: list[Server], proxy: Proxy, dice: random.Random) -> None:
+    def __init__(
+        self,
+        replicas: Replicas,
+        servers: list[Server],
+        proxy: Proxy,
+        dice: random.Random,
+        progress: Progress,
+    ) -> None:
+        self._progress = progress
         self._replicas = replicas
         self._servers = {server.name: server for server in servers}
         self._proxy = proxy
@@ -40,14 +49,15 @@ class Mischief:
         self._errors: list[BaseException] = []
         self._deck: list[Callable[[], None]] = []
         self._filled_at = 0.0
-        self.decks = 0
-        """How many whole decks were dealt."""
-        self.kills = 0
-        """Processes that were killed with -9."""
-        self.acts: Counter[str] = Counter()
         self.story: list[str] = []
-        """What was done, in order."""
-        self._began = time.monotonic()
+        """What was done, in order; told as it is done."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """However the run ends, a server that is just being started is there before all are killed."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def tick(self) -> None:
         """Do what is due of what was put off, and keep every service at its number of replicas."""
@@ -60,7 +70,7 @@ class Mischief:
             self._replicas.fill()
 
     def act(self) -> None:
-        """The next act of the deck."""
+        """The next act of the deck. A run that goes on deals a new one."""
         if not self._deck:
             self._deck = [
                 *[self.kill_a_replica] * 4,
@@ -78,7 +88,8 @@ class Mischief:
             ]
             self._dice.shuffle(self._deck)
         self._deck.pop()()
-        self.decks += not self._deck
+        self._progress.decks += not self._deck
+        self._progress.save()
 
     @property
     def has_victims(self) -> bool:
@@ -196,7 +207,7 @@ class Mischief:
         return [each for each in self._replicas.all if each.alive and not each.stopped]
 
     def _kill(self, *victims: Replica) -> None:
-        self.kills += len(victims)
+        self._progress.kills += len(victims)
         self._replicas.kill(*victims)
 
     def _kill_server(self, name: str) -> None:
@@ -205,7 +216,7 @@ class Mischief:
         seconds = self._dice.uniform(*SERVER_DOWN_SECONDS)
         self._say("kill server", f"{name}, down for {seconds:.0f} s")
         self._down.add(name)
-        self.kills += 1
+        self._progress.kills += 1
         self._servers[name].kill()
 
         def start() -> None:
@@ -216,7 +227,7 @@ class Mischief:
 
     def _end(self, leaver: Replica) -> None:
         if self._replicas.end(leaver):
-            self.story.append(f"{leaver.service} did not end in time after SIGTERM")
+            self._tell(f"{leaver.service} did not end in time after SIGTERM")
 
     def _put_off(self, seconds: float, act: Callable[[], None]) -> None:
         heapq.heappush(self._later, (time.monotonic() + seconds, next(self._numbers), act))
@@ -231,5 +242,9 @@ class Mischief:
         self._pool.submit(guarded)
 
     def _say(self, what: str, whom: str) -> None:
-        self.acts[what] += 1
-        self.story.append(f"{time.monotonic() - self._began:5.0f} s  {what}: {whom}")
+        self._progress.acts[what] += 1
+        self._tell(f"{what}: {whom}")
+
+    def _tell(self, what: str) -> None:
+        self.story.append(f"{self._progress.seconds:5.0f} s  {what}")
+        print(self.story[-1], flush=True)

@@ -50,16 +50,20 @@ class Replica:
 
 
 class Replicas:
-    """All replicas of a run; ``environment`` is what they share."""
+    """All replicas of a run; ``environment`` is what they share.
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], *, each: int = 2) -> None:
+    To ``crashed`` are added those that ended by themselves, with their exit code.
+    """
+
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str], *, crashed: list[str], each: int = 2
+    ) -> None:
         self._folder = folder
         self._environment = dict(environment)
         self._each = each
         self.all: list[Replica] = []
         self.services = tuple(sorted(_services))
-        self.crashed: list[str] = []
-        """Replicas that ended by themselves, with their exit code."""
+        self.crashed = crashed
         _start_fork_server()
 
     def of(self, service: str) -> list[Replica]:

@@ -23,11 +23,12 @@ from aiokafka.errors import KafkaError
 from chaos.evidence import Evidence, Kept, Touch
 from chaos.invariants import COUNTED, Violation, check
 from chaos.mischief import Mischief
+from chaos.progress import Progress
 from chaos.proxy import Proxy
 from chaos.replicas import Replicas
 from chaos.scenario import Scenario
 from chaos.servers import Server
-from chaos.watch import PARTITIONS, PREFIX, Watch, told
+from chaos.watch import PARTITIONS, PREFIX, Watch, poison, told
 
 POISONED = ("waves.backed-up", "updates.planned", "feeds.update-published")
 QUIET_SECONDS = 4.0
@@ -38,51 +39,34 @@ COMMAND = str(Path(sys.executable).with_name("patchline"))
 class Result:
     """How a run ended."""
 
-    seed: int
-    updates: int
-    kills: int
-    acts: Counter[str]
-    story: tuple[str, ...]
+    progress: Progress
     violations: tuple[Violation, ...]
-    seconds: float
 
     def lines(self) -> list[str]:
         """What is printed of it; the last line holds the counts."""
+        done, plan = self.progress, self.progress.plan
         found = Counter(violation.kind for violation in self.violations)
         others = [f"{kind}: {times}" for kind, times in found.items() if kind not in COUNTED]
         return [
             *(f"{violation.kind}: {violation.what}" for violation in self.violations[:50]),
-            f"seed {self.seed}, {self.seconds:.0f} s: "
-            + ", ".join(f"{what} {times}" for what, times in sorted(self.acts.items())),
+            f"seed {plan.seed}, {done.seconds:.0f} s: "
+            + ", ".join(f"{what} {times}" for what, times in sorted(done.acts.items())),
             *others,
-            f"updates {self.updates}, kills {self.kills}, "
+            f"updates {plan.updates}, kills {done.kills}, "
             + ", ".join(f"{kind} {found[kind]}" for kind in COUNTED),
         ]
 
 
 class Run:
-    """A Patchline in ``folder`` on servers of its own, and what becomes of it.
+    """A Patchline on servers of its own, and what becomes of it.
 
-    ``pace`` is the time between acts of mischief at first, in seconds; ``decks`` how often each kind is done
-    at most, by default until the updates have ended.
+    It may be ended in its midst, by kill -9 too: a run over its folder's :class:`Progress` goes on there.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        seed: int,
-        updates: int,
-        pace: float,
-        mongo: bool = True,
-        decks: int | None = None,
-    ) -> None:
-        self.folder = folder
-        self.scenario = Scenario.of(updates)
-        self._seed = seed
-        self._pace = pace
-        self._decks = decks
-        self._dice = random.Random(seed)
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.folder = folder = progress.folder
+        self.scenario = Scenario.of(progress.plan.updates)
         (folder / "fleet.yaml").write_text(self.scenario.fleet())
         broker_folder = folder / "native"
         self._kafka = Server("kafka", broker_folder)
@@ -96,38 +80,34 @@ class Run:
             "PATCHLINE_LOG_FORMAT": "text",
             "OTEL_TRACES_EXPORTER": "none",
         }
-        if mongo:
+        if not progress.plan.sqlite:
             database = Server("mongo", broker_folder)
             self._servers.append(database)
             self._environment["PATCHLINE_MONGO"] = f"mongodb://{database.address}/chaos"
 
-    def __call__(self, *, say: bool = True) -> Result:
+    def __call__(self) -> Result:
         """Do it all. Raises :class:`AssertionError` if the run does not come to its end."""
+        progress = self.progress
+        progress.save()
         began = time.monotonic()
-        with self._stack() as (replicas, watch):
-            mischief = Mischief(replicas, self._servers, self._proxy, self._dice)
+        dice = random.Random(progress.plan.seed + progress.decks)
+        with (
+            self._stack() as (replicas, watch),
+            Mischief(replicas, self._servers, self._proxy, dice, progress) as mischief,
+        ):
             self._wait(
                 "every target's inventory",
                 lambda: len(watch.keys["fleet.inventory-reported"]) >= len(self.scenario.packages),
                 mischief,
                 patience=120 + len(self.scenario.packages) / 5,
             )
-            if say:
-                print(f"ready after {time.monotonic() - began:.0f} s", flush=True)
-            poison = self._trouble(mischief, replicas, watch, say=say)
+            print(f"ready after {time.monotonic() - began:.0f} s", flush=True)
+            self._trouble(mischief, dice, replicas, watch)
             mischief.calm()
             self._until_quiet(replicas, watch)
-            evidence = self._evidence(replicas, watch, frozenset(poison))
+            evidence = self._evidence(replicas, watch)
             crashed = [Violation("lost", what) for what in replicas.crashed if not what.endswith(" 1")]
-        return Result(
-            seed=self._seed,
-            updates=len(self.scenario.expected),
-            kills=mischief.kills,
-            acts=mischief.acts,
-            story=tuple(mischief.story),
-            violations=(*crashed, *check(evidence)),
-            seconds=time.monotonic() - began,
-        )
+        return Result(progress, (*crashed, *check(evidence)))
 
     @contextmanager
     def _stack(self) -> Iterator[tuple[Replicas, Watch]]:
@@ -135,10 +115,11 @@ class Run:
         self._kafka.set(KAFKA_ADVERTISED_PORT=str(self._proxy.port))
         self._environment["PATCHLINE_KAFKA"] = f"127.0.0.1:{self._proxy.port}"
         watch = Watch(f"127.0.0.1:{self._proxy.port}")
-        (self.folder / "logs").mkdir()
-        replicas = Replicas(self.folder / "logs", self._environment)
+        (self.folder / "logs").mkdir(exist_ok=True)
+        replicas = Replicas(self.folder / "logs", self._environment, crashed=self.progress.crashed)
         try:
             for server in self._servers:
+                server.kill()  # it lives on when the run before was killed
                 server.start()
             replicas.fill()
             watch.start()
@@ -148,51 +129,53 @@ class Run:
             for server in self._servers:
                 server.kill()
             self._proxy.stop()
+            self.progress.save()
 
-    def _trouble(self, mischief: Mischief, replicas: Replicas, watch: Watch, *, say: bool) -> list[str]:
+    def _trouble(self, mischief: Mischief, dice: random.Random, replicas: Replicas, watch: Watch) -> None:
         """Publish everything, and do mischief until each update is reviewed and the deck was dealt once.
 
         With each deck the acts come half as often: on a slow machine, too, the updates get their time.
         """
-        updates = len(self.scenario.expected)
-        poison: list[str] = []
-        publisher = threading.Thread(target=self._publish, args=(replicas, watch, poison), daemon=True)
+        updates, progress = len(self.scenario.expected), self.progress
+        publisher = threading.Thread(target=self._publish, args=(replicas, watch), daemon=True)
         publisher.start()
         told_at = next_act = time.monotonic()
         deadline = time.monotonic() + 600 + 6 * updates
-        while len(watch.keys["updates.reviewed"]) < updates or not mischief.decks or publisher.is_alive():
+        while len(watch.keys["updates.reviewed"]) < updates or not progress.decks or publisher.is_alive():
             mischief.tick()
-            if time.monotonic() >= next_act and mischief.has_victims and self._goes_on(mischief):
+            if time.monotonic() >= next_act and mischief.has_victims and self._goes_on:
                 mischief.act()
-                if say:
-                    print(mischief.story[-1], flush=True)
-                next_act = time.monotonic() + self._dice.uniform(0.5, 1.5) * self._pace * 2**mischief.decks
-            if say and time.monotonic() - told_at > 15:
+                next_act = time.monotonic() + dice.uniform(0.5, 1.5) * progress.plan.pace * 2**progress.decks
+            if time.monotonic() - told_at > 15:
                 told_at = time.monotonic()
                 done = len(watch.keys["updates.reviewed"])
-                print(f"       {done} of {updates} updates are closed, {mischief.kills} kills", flush=True)
+                print(f"       {done} of {updates} updates are closed, {progress.kills} kills", flush=True)
             if time.monotonic() > deadline:
                 raise AssertionError(self._stuck(replicas, mischief, watch))
             time.sleep(0.1)
-        return poison
 
-    def _goes_on(self, mischief: Mischief) -> bool:
-        return self._decks is None or mischief.decks < self._decks
+    @property
+    def _goes_on(self) -> bool:
+        return self.progress.plan.decks is None or self.progress.decks < self.progress.plan.decks
 
-    def _publish(self, replicas: Replicas, watch: Watch, poison: list[str]) -> None:
+    def _publish(self, replicas: Replicas, watch: Watch) -> None:
         """Publish each item until it is taken, and an unreadable record now and then."""
-        dice = random.Random(self._seed)
+        dice = random.Random(self.progress.plan.seed)
         items = list(self.scenario.items())
         unreadable = {len(items) * (number + 1) // 4: topic for number, topic in enumerate(POISONED)}
         for number, item in enumerate(items):
+            if number < self.progress.published:
+                continue
             while not self._published(item, replicas, dice):
                 time.sleep(0.3)
             while number in unreadable:
                 try:
-                    poison.append(watch.poison(unreadable[number], f"poison-{number}"))
+                    watch.poison(unreadable[number], f"poison-{number}")
                     del unreadable[number]
                 except (KafkaError, OSError, TimeoutError):
                     time.sleep(0.3)  # the broker is away just now
+            self.progress.published = number + 1
+            self.progress.save()
 
     def _published(self, item: list[dict[str, object]], replicas: Replicas, dice: random.Random) -> bool:
         gateways = replicas.gateways()
@@ -231,11 +214,13 @@ class Run:
             replicas.fill()
             time.sleep(0.5)
 
-    def _evidence(self, replicas: Replicas, watch: Watch, poison: frozenset[str]) -> Evidence:
+    def _evidence(self, replicas: Replicas, watch: Watch) -> Evidence:
         late = replicas.end(*replicas.all)
         if late:
             replicas.crashed.append(f"{', '.join(each.service for each in late)} had to be killed at the end")
         records = watch.everything()
+        poisoned = poison(records)
+        assert len(poisoned) >= len(POISONED), f"unreadable records are gone: {sorted(poisoned)} are there"
         unread = watch.positions("documentation")
         watch.stop()
         ledger = self._ledger()
@@ -248,7 +233,7 @@ class Run:
             packages=packages,
             expected=self.scenario.expected,
             windows=self.scenario.windows,
-            poison=poison,
+            poison=poisoned,
             unread=unread,
         )
 

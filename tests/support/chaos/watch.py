@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ PREFIX = "chaos."
 """Of the run's topics and groups."""
 PARTITIONS = 3
 """Of each topic."""
+UNREADABLE = b"{no event"
 WATCHED = ("fleet.inventory-reported", "updates.assessed", "updates.reviewed")
 
 
@@ -70,9 +71,9 @@ class Watch:
         """All records of all topics, by the broker's time."""
         return self._call(self._everything(), seconds=1800)
 
-    def poison(self, topic: str, key: str) -> str:
-        """Put an unreadable record on a topic; its ``topic/partition/offset``."""
-        return self._call(self._poison(topic, key))
+    def poison(self, topic: str, key: str) -> None:
+        """Put an unreadable record on a topic."""
+        self._call(self._poison(topic, key))
 
     def _call(self, work: Coroutine[Any, Any, R], seconds: float = 60) -> R:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
@@ -135,14 +136,20 @@ class Watch:
         found.sort(key=lambda record: (record.timestamp, record.topic, record.partition, record.offset))
         return found
 
-    async def _poison(self, topic: str, key: str) -> str:
+    async def _poison(self, topic: str, key: str) -> None:
         producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, acks="all")
         try:
             await producer.start()
-            sent = await producer.send_and_wait(PREFIX + topic, b"{no event", key=key.encode())
+            await producer.send_and_wait(PREFIX + topic, UNREADABLE, key=key.encode())
         finally:
             await producer.stop()
-        return f"{topic}/{sent.partition}/{sent.offset}"
+
+
+def poison(records: Iterable[ConsumerRecord]) -> frozenset[str]:
+    """``topic/partition/offset`` of those that were made to be unreadable."""
+    return frozenset(
+        f"{_plain(each.topic)}/{each.partition}/{each.offset}" for each in records if each.value == UNREADABLE
+    )
 
 
 def told(record: ConsumerRecord) -> Told | None:
