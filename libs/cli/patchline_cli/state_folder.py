@@ -22,6 +22,8 @@ Dir = Annotated[
     typer.Option("--dir", metavar="DIR", help="The state folder. (env: PATCHLINE_DIR; default: .patchline)"),
 ]
 
+SET_MONGO = "Set PATCHLINE_MONGO as it is set there; for `up --native` that is mongodb://127.0.0.1:27017."
+
 
 def state_folder(given: Path | None) -> Path:
     """The folder that the option, the environment or the default names."""
@@ -47,7 +49,7 @@ def state_folder_of(session: Session, given: Path | None) -> Path:
     if installation["documents"] == "mongodb" and not os.environ.get("PATCHLINE_MONGO"):
         raise wrong_use(
             f"The Patchline at {session.url} keeps its documents in MongoDB.",
-            fix="Set PATCHLINE_MONGO as it is set there; for `up --native` that is mongodb://127.0.0.1:27017.",
+            fix=SET_MONGO,
         )
     folder = Path(installation["state_folder"])
     if installation["documents"] == "sqlite" and not folder.is_dir():
@@ -81,6 +83,11 @@ async def store_of(service: str, folder: Path) -> AsyncIterator[Store]:
     mongo = settings.mongo.get_secret_value() if settings.mongo else ""
     path = folder / (NAME_FILE if mongo else SQLITE_FILE)
     if not (mongo and database_named_in(mongo)) and not path.is_file():
+        if (folder / NAME_FILE).is_file():
+            raise wrong_use(
+                f"The Patchline of {folder} keeps its documents in MongoDB, or was never started.",
+                fix=SET_MONGO,
+            )
         raise wrong_use(
             f"There is no Patchline in {folder}: {path} is missing.",
             fix="Name its state folder with --dir or PATCHLINE_DIR, or its database in PATCHLINE_MONGO.",

@@ -34,7 +34,7 @@ DRIFT = (
     Column("WHAT", lambda item: item["what"], wrap=True),
     Column("FIX", lambda item: item["fix"], wrap=True),
 )
-EMBEDDED = "The embedded log makes its topics itself; set PATCHLINE_KAFKA for those on Kafka."
+EMBEDDED = "The embedded log makes its topics itself; name a Kafka with --kafka, PATCHLINE_KAFKA or --native."
 
 
 def register(group: typer.Typer) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from patchline_cli import exit_codes
+from patchline_kit.folder import NAME_FILE
 from patchline_kit.ledger import ORIGIN, LedgerLine, entry_hash, to_json
 
 URL = "http://patchline.example.org"
@@ -40,6 +41,15 @@ def test_the_folder_here_comes_before_an_address_that_nobody_named(api, patchlin
     (tmp_path / ".patchline").mkdir()
     assert "There is no Patchline in .patchline" in patchline("ledger", "export").err
     assert api.asked == []
+
+
+def test_a_folder_whose_documents_lie_elsewhere_is_not_called_empty(patchline, tmp_path):
+    (tmp_path / ".patchline").mkdir()
+    (tmp_path / ".patchline" / NAME_FILE).write_text("d181ae8a")
+    ended = patchline("ledger", "verify")
+    assert ended.code == exit_codes.WRONG_USE
+    assert "The Patchline of .patchline keeps its documents in MongoDB" in ended.err
+    assert "PATCHLINE_MONGO" in ended.err
 
 
 def test_without_any_sign_of_a_patchline_the_folder_is_asked_for(patchline):
