@@ -64,7 +64,7 @@ def state_folder(folder: Path) -> Diagnosis:
 def store(folder: Path) -> Diagnosis:
     """Whether the MongoDB that the environment names answers and lets us in."""
     if not os.environ.get("PATCHLINE_MONGO"):
-        return skips("store", "documents lie in SQLite (PATCHLINE_MONGO is not set).")
+        return skips("store", "no MongoDB is named here (PATCHLINE_MONGO).")
     from patchline_kit.settings import (  # noqa: PLC0415 - slow to import, and seldom wanted
         ServiceSettings,
         SettingsError,
