@@ -45,7 +45,7 @@ def gateway(client: Client, *, asked_for: bool) -> Diagnosis:
 
 
 def ready(client: Client) -> Diagnosis:
-    """Whether every service does its work."""
+    """Whether every service of the gateway's process does its work; others it knows nothing of."""
     said = client.probe("/ready")
     stuck = [f"{name}: {what}" for name, state in said["services"].items() for what in state["stuck"]]
     if not said["ready"]:
@@ -54,11 +54,15 @@ def ready(client: Client) -> Diagnosis:
         )
     if stuck:
         return warns("services", f"Tried again and again: {_some(stuck)}.", "Put right what the error names.")
+    if list(said["services"]) == ["gateway"]:
+        return passes(
+            "services", "The gateway is at work; the others say it at /ready of their own processes."
+        )
     return passes("services", f"{count(len(said['services']), 'service')} at work.")
 
 
 def lag(client: Client) -> Diagnosis:
-    """Whether every service keeps up with its topics."""
+    """Whether every service of the gateway's process keeps up with its topics."""
     families = {
         family.name: {sample.labels["service"]: sample.value for sample in family.samples}
         for family in text_string_to_metric_families(client.fetch("/metrics").decode())
@@ -73,8 +77,12 @@ def lag(client: Client) -> Diagnosis:
             f"{_some(behind)}: the oldest unhandled record is {oldest:.0f} s old.",
             "See the check `services`.",
         )
-    waiting = int(sum(families.get("patchline_lag_records", {}).values()))
-    return passes("lag", f"{count(waiting, 'record')} waiting to be handled.")
+    waiting = families.get("patchline_lag_records", {})
+    return passes(
+        "lag",
+        f"{count(int(sum(waiting.values())), 'record')} waiting to be handled by"
+        f" {count(len(waiting), 'service')}.",
+    )
 
 
 def clock(client: Client) -> Diagnosis:

@@ -63,6 +63,14 @@ def test_a_healthy_patchline_passes(patchline: Any, api: Any) -> None:
     assert {found[name] for name in names} == {"pass"}
 
 
+def test_services_in_processes_of_their_own_are_not_counted_as_healthy(patchline: Any, api: Any) -> None:
+    healthy(api)
+    api.answer("/ready", {"ready": True, "reasons": [], "services": {"gateway": {"stuck": []}}})
+    found = {each["check"]: each["what"] for each in patchline("doctor", "-o", "json").json}
+    assert found["services"].startswith("The gateway is at work; the others say it at /ready")
+    assert found["lag"] == "3 records waiting to be handled by 1 service."
+
+
 def test_what_is_wrong_is_found_and_named(patchline: Any, api: Any) -> None:
     healthy(api, behind=300.0, apart=timedelta(seconds=30))
     page = lambda item: {"items": [item], "next": None}  # noqa: E731
