@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 def _progress(parser: argparse.ArgumentParser) -> Progress:
     """Of the run in the folder that is named, or of a new one."""
     given = parser.parse_args()
-    folder: Path | None = given.dir
+    folder: Path | None = given.dir and given.dir.resolve()
     if folder is not None and folder.exists() and any(folder.iterdir()):
         try:
             progress = Progress.read(folder)
@@ -70,7 +70,7 @@ def _progress(parser: argparse.ArgumentParser) -> Progress:
     folder.mkdir(parents=True, exist_ok=True)
     seed = random.SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
     plan = Plan(seed, given.updates or 300, given.pace, given.decks, given.sqlite)
-    return Progress(folder.resolve(), plan)
+    return Progress(folder, plan)
 
 
 if __name__ == "__main__":
