@@ -19,7 +19,7 @@ def main() -> int:
     """Run it; 1 if anything is wrong, and then what the run left stays for a look."""
     for noisy in ("aiokafka", "kafka"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers end, too
     progress = _progress(_parser())
     plan, folder = progress.plan, progress.folder
     print(f"seed {plan.seed}, {plan.updates} updates, in {folder}", flush=True)
@@ -28,7 +28,7 @@ def main() -> int:
     except AssertionError as error:
         print(error)
         return 1
-    except (KeyboardInterrupt, SystemExit):
+    except KeyboardInterrupt:
         print(f"\nended in its midst; it goes on with:  make chaos DIR={folder}", flush=True)
         return 130
     print("\n".join(result.lines()))
@@ -41,7 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--seed", type=int, help="repeats what a run did")
     parser.add_argument("--updates", type=int, help="300 without it")
-    parser.add_argument("--pace", type=float, default=3.0, help="seconds between acts at first, on average")
+    parser.add_argument(
+        "--pace", type=float, default=Plan.pace, help="seconds between acts at first, on average"
+    )
     parser.add_argument("--decks", type=int, help="how often each act is done at most")
     parser.add_argument("--sqlite", action="store_true", help="no database server: documents lie in SQLite")
     parser.add_argument(

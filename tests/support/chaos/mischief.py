@@ -49,8 +49,6 @@ class Mischief:
         self._errors: list[BaseException] = []
         self._deck: list[Callable[[], None]] = []
         self._filled_at = 0.0
-        self.story: list[str] = []
-        """What was done, in order; told as it is done."""
 
     def __enter__(self) -> Self:
         return self
@@ -246,5 +244,4 @@ class Mischief:
         self._tell(f"{what}: {whom}")
 
     def _tell(self, what: str) -> None:
-        self.story.append(f"{self._progress.seconds:5.0f} s  {what}")
-        print(self.story[-1], flush=True)
+        print(f"{self._progress.seconds:5.0f} s  {what}", flush=True)

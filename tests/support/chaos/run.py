@@ -151,7 +151,7 @@ class Run:
                 done = len(watch.keys["updates.reviewed"])
                 print(f"       {done} of {updates} updates are closed, {progress.kills} kills", flush=True)
             if time.monotonic() > deadline:
-                raise AssertionError(self._stuck(replicas, mischief, watch))
+                raise AssertionError(self._stuck(replicas, watch))
             time.sleep(0.1)
 
     @property
@@ -163,10 +163,8 @@ class Run:
         dice = random.Random(self.progress.plan.seed)
         items = list(self.scenario.items())
         unreadable = {len(items) * (number + 1) // 4: topic for number, topic in enumerate(POISONED)}
-        for number, item in enumerate(items):
-            if number < self.progress.published:
-                continue
-            while not self._published(item, replicas, dice):
+        for number in range(self.progress.published, len(items)):
+            while not self._published(items[number], replicas, dice):
                 time.sleep(0.3)
             while number in unreadable:
                 try:
@@ -266,7 +264,7 @@ class Run:
             timeout=1800,
         )
 
-    def _stuck(self, replicas: Replicas, mischief: Mischief, watch: Watch) -> str:
+    def _stuck(self, replicas: Replicas, watch: Watch) -> str:
         open_updates = sorted(watch.keys["updates.assessed"] - watch.keys["updates.reviewed"])
         explained = []
         for update in open_updates[:5]:
@@ -275,11 +273,10 @@ class Run:
                     explained.append(httpx.get(f"{gateway}/v1/updates/{update}/explain", timeout=10).text)
                 except httpx.HTTPError as error:
                     explained.append(f"{update}: {error!r}")
-        story = "\n".join(mischief.story)
         return (
             f"{len(open_updates)} updates do not end: {open_updates[:20]}\n"
             + "\n".join(explained)
-            + f"\n{story}\n{self._tails()}"
+            + f"\n{self._tails()}"
         )
 
     def _tails(self) -> str:
