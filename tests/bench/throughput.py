@@ -16,7 +16,7 @@ from tests.bench.kit_service import Cost
 from tests.bench.sides import Side
 
 EVENTS = 20_000
-ROUNDS = 3
+ROUNDS = 5
 FASTSTREAM_EVENTS = 2_000
 STORE_EVENTS = 2_000
 GROWTH = (5_000, 50_000)

@@ -116,8 +116,8 @@ class Relay:
             return
         document = (save.collection, save.id)
         outbox = self._outboxes.get(document)
-        known = () if outbox is None else outbox.uncleared
-        if any(sequence not in known for sequence in saved.earlier):
+        known = set() if outbox is None else outbox.uncleared
+        if not known.issuperset(saved.earlier):
             self.reload(document)
             return
         if outbox is None:

@@ -172,12 +172,7 @@ class Unit:
             urgent=kind.HAS_URGENT_LANE and (urgent or self._trigger.urgent),
         )
         tracing.emitted(event)
-        record = encode(event, envelope)
-        self._outgoing.append(
-            Outgoing(
-                id=event_id, topic=record.topic, key=record.key, headers=record.headers, value=record.value
-            )
-        )
+        self._outgoing.append(Outgoing(event_id, *encode(event, envelope)))
         return event_id
 
     def send(self, message: Message) -> None:

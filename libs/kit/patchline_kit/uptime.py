@@ -17,8 +17,8 @@ from patchline_kit.transport.topics import KEEP, KEEP_DEAD_LETTERS
 
 FRESH_FOR = timedelta(milliseconds=250)
 """A look at the lag, which asks the log's server, is good for so long."""
-FIRST_LOOKS_SECONDS = 0.1
-"""Real time between looks until the service has caught up."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
+"""Real seconds between looks until the service has caught up: one that has much to do looks less often."""
 INBOX_LONGER_THAN_LOG = timedelta(days=1)
 """An inbox remembers a record for so much longer than the log keeps it."""
 PRUNE_EVERY = timedelta(hours=1)
@@ -84,10 +84,12 @@ class UptimeKeeper:
             uptime.heard_until = max(uptime.heard_until, min(now, lag.oldest))
 
     async def _catch_up(self) -> None:
+        pause = FIRST_PAUSE
+        await self.hear()
         while not self.caught_up.is_set():
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
             await self.hear()
-            if not self.caught_up.is_set():
-                await asyncio.sleep(FIRST_LOOKS_SECONDS)
 
     async def _forever(self) -> None:
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 from aiokafka import ConsumerRecord
@@ -80,10 +81,15 @@ class KafkaConnection:
         return self.unreachable(error)
 
 
+def published_at(record: ConsumerRecord) -> datetime:
+    """When a record came to its topic."""
+    return datetime.fromtimestamp(record.timestamp / 1000, UTC)
+
+
 def received(record: ConsumerRecord, prefix: str) -> Received:
     """A record as the port shows it: a null value or header is empty."""
     headers = tuple(record.headers)
-    if None in [raw for _name, raw in headers]:
+    if not all(map(itemgetter(1), headers)):
         headers = tuple((name, raw or b"") for name, raw in headers)
     return Received(
         topic=record.topic[len(prefix) :],
@@ -92,7 +98,7 @@ def received(record: ConsumerRecord, prefix: str) -> Received:
         key=record.key,
         headers=headers,
         value=record.value or b"",
-        timestamp=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        timestamp=published_at(record),
     )
 
 

@@ -11,7 +11,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -21,7 +21,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 
-from patchline_kit.transport.kafka_clients import KafkaConnection, received
+from patchline_kit.transport.kafka_clients import KafkaConnection, published_at, received
 from patchline_kit.transport.kafka_look import Lookout
 from patchline_kit.transport.port import BatchHandler, Lag, Received, TransportError
 from patchline_kit.transport.topics import is_urgent
@@ -146,7 +146,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]
             raise self._connection.unreachable(error) from error
         return Lag(
             records=sum(end - position for position, end in behind.values()),
-            oldest=min((received(record, self._prefix).timestamp for record in oldest), default=None),
+            oldest=published_at(min(oldest, key=attrgetter("timestamp"))) if oldest else None,
         )
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
