@@ -71,7 +71,7 @@ class Batch:
     async def _advance(self, key: _Key) -> None:
         """Handle the jobs of a key, up to one whose save is on its way."""
         while key.jobs and self._error is None:
-            job = key.jobs[0]
+            job = key.jobs[-1]
             if job.lane in self._blocked:
                 await self._handling.park_behind(job)
             else:
@@ -82,7 +82,7 @@ class Batch:
                     return
                 if not over:
                     self._blocked.add(job.lane)
-            key.jobs.popleft()
+            key.jobs.pop()
             key.again = False
         self._close()
 
@@ -94,7 +94,7 @@ class Batch:
             self._fail(result)
             return
         if isinstance(result, Saved):
-            key.jobs.popleft()
+            key.jobs.pop()
         else:
             key.again = True
         if key.jobs:
@@ -121,7 +121,8 @@ class _Key:
 
     def __init__(self, batch: Batch, jobs: Iterable[Job]) -> None:
         self._batch = batch
-        self.jobs = deque(jobs)
+        self.jobs = list(jobs)[::-1]
+        """The next is the last: most keys have but one, and a list of one is cheap."""
         self.again = False
         """Whether the first was refused by the store, for a conflict say, and is handled alone."""
 

@@ -24,10 +24,6 @@ from patchline_kit.urgency import plain
 D = TypeVar("D", bound=Document)
 R = TypeVar("R")
 
-STORE_KEEPS = {"version", "wake_at", "wake_priority"}
-"""Fields of a document that lie beside its body."""
-
-
 UNEXPECTED_KEPT = 100
 
 
@@ -177,7 +173,7 @@ def to_document(kind: type[D], stored: Stored) -> D:
 
 def body_of(document: Document) -> bytes:
     """The document's JSON as it lies in the store."""
-    return document.__pydantic_serializer__.to_json(document, exclude=STORE_KEEPS)
+    return document.__pydantic_serializer__.to_json(document)
 
 
 def collection_of(kind: type[Document]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Document(BaseModel):
@@ -16,6 +16,8 @@ class Document(BaseModel):
         class Wave(Document, collection="waves"): ...
 
     Collections live in the namespace of their service, so two services may use the same name.
+
+    The store keeps its version and when it wakes beside its body, so these are not in the JSON of a document.
 
     For its traces it may say more: ``id_of="update"`` (or ``"wave"``, ``"target"``) if its id is that of an
     update, and ``shared=True`` if it is changed on behalf of many updates, so that its wakes belong to none.
@@ -28,11 +30,11 @@ class Document(BaseModel):
     SHARED: ClassVar[bool] = False
 
     id: str
-    version: int = 0
+    version: int = Field(default=0, exclude=True)
     """Counts saves; the kit compares it, a handler leaves it alone. 0 means not stored yet."""
-    wake_at: datetime | None = None
+    wake_at: datetime | None = Field(default=None, exclude=True)
     """When the service's ``wakes`` handler is called with this document; null for never."""
-    wake_priority: int = 0
+    wake_priority: int = Field(default=0, exclude=True)
     """Of the documents that are due, the one with the highest number (below 500) is woken first; one that an
     urgent event has made to wake goes before them all."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 
 from patchline_kit.store.port import Pending
@@ -20,7 +19,7 @@ class Outbox:
 
     def __init__(self, document: DocumentKey) -> None:
         self.document = document
-        self.queue: deque[Pending] = deque()
+        self.queue: list[Pending] = []
         """What is to be sent, in order."""
         self.uncleared: set[int] = set()
         """Sequences of what is in the queue or sent, and still in the store."""
@@ -44,7 +43,7 @@ class Outbox:
     def merge(self, stored: Iterable[Pending]) -> int:
         """Queue what is new of ``stored`` in its place; how many. What is sent but not cleared stays out."""
         added = self.add(stored)
-        self.queue = deque(sorted(self.queue, key=lambda entry: entry.sequence))
+        self.queue.sort(key=lambda entry: entry.sequence)
         return added
 
     def first_run(self) -> list[Pending]:
@@ -72,8 +71,7 @@ class Outbox:
 
     def sent(self, count: int) -> None:
         """The first ``count`` entries are delivered."""
-        for _ in range(count):
-            self.queue.popleft()
+        del self.queue[:count]
         self.busy = False
 
     def clear(self, entries: Iterable[Pending]) -> int:
