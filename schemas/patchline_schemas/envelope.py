@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from importlib import import_module
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import uuid_utils
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import to_json
 
 SPEC_VERSION = "1.0"
 NAMESPACE = uuid_utils.UUID("5b1d3f0e-6f52-5c0b-9d0e-0b5f6f0f9a41")
@@ -115,7 +115,7 @@ def _declare_all() -> None:
         import_module(f"patchline_schemas.{entity}")
 
 
-class Envelope(NamedTuple):
+class Envelope(Struct, frozen=True):
     """What the headers say of an event, beside its body."""
 
     id: str
@@ -133,7 +133,7 @@ class Envelope(NamedTuple):
     """A service that alone should handle this record (a replayed dead letter)."""
 
 
-class WireRecord(NamedTuple):
+class WireRecord(Struct, frozen=True):
     """An event as it lies on a topic. ``topic`` is without the installation's prefix."""
 
     topic: str
@@ -258,7 +258,9 @@ def _why_none(ce: Mapping[str, str]) -> str:
 
 
 def _rfc3339(time: datetime) -> bytes:
-    return to_json(time if time.tzinfo is UTC else time.astimezone(UTC))[1:-1]
+    """``time`` in UTC, with a Z."""
+    utc = time if time.tzinfo is UTC else time.astimezone(UTC)
+    return utc.isoformat().removesuffix("+00:00").encode() + b"Z"
 
 
 @lru_cache(maxsize=1024)

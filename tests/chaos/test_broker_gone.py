@@ -11,6 +11,7 @@ import pytest
 from chaos.proxy import Proxy
 from chaos.servers import Server
 from delivery import RELEASED, update
+from msgspec.structs import replace
 
 from patchline_kit.transport import kafka
 from patchline_kit.transport.kafka import KafkaTransport
@@ -76,7 +77,7 @@ async def test_a_first_record_of_a_topic_survives_that_its_producer_is_given_up(
         await asyncio.to_thread(proxy.cut)
         given_up = asyncio.create_task(transport.publish([event("given up")]))
         await asyncio.wait([given_up], timeout=1)  # so that it gives up first
-        first = event("first")._replace(topic=UNUSED)
+        first = replace(event("first"), topic=UNUSED)
         waiting = asyncio.create_task(until_published(transport, first))
         with pytest.raises(TransportError):
             await given_up

@@ -10,6 +10,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 from pymongo.errors import AutoReconnect
 from store_contract import NOON, StoreContract, event, save
 
@@ -125,7 +126,7 @@ class TestMongoStore(StoreContract):
         (claim,) = await store.claim_due(["things"], NOON, "me", 1)
 
         def checkpoint(version: int) -> Awaitable[Saved]:
-            page = event(f"e{version}")._replace(value=b"x" * 700_000)
+            page = replace(event(f"e{version}"), value=b"x" * 700_000)
             return store.save(save(version=version, fence=claim.fence, outgoing=(page,)))
 
         first, second = await checkpoint(1), await checkpoint(2)
@@ -142,7 +143,7 @@ class TestMongoStore(StoreContract):
     async def test_what_another_process_sends_makes_room_too(
         self, store: MongoStore, twin: MongoStore
     ) -> None:
-        big = event("e")._replace(value=b"x" * 1_500_000)
+        big = replace(event("e"), value=b"x" * 1_500_000)
         await store.save(save(wake_at=NOON, outgoing=(big,)))
         (claim,) = await store.claim_due(["things"], NOON, "me", 1)
         waits = asyncio.ensure_future(store.save(save(version=1, fence=claim.fence, outgoing=(event("f"),))))

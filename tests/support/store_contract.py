@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from patchline_kit.store.port import (
     AlreadyHandled,
@@ -36,7 +36,7 @@ def save(id: str = "a", version: int = 0, **changes: object) -> Save:
         outgoing=(),
         at=NOON,
     )
-    return plain._replace(**changes)  # type: ignore[arg-type]
+    return replace(plain, **changes)  # type: ignore[arg-type]
 
 
 def event(id: str, *, topic: str | None = "updates.planned", key: bytes = b"k") -> Outgoing:

@@ -6,6 +6,8 @@ had: records of one key come back in the order of their chain.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from patchline_kit.ledger import LedgerLine
 from patchline_kit.transport.port import Received
 from patchline_kit.transport.topics import PLAYBACK
@@ -44,7 +46,8 @@ def original(record: Received, reader: str) -> Received | None:
     marks = {name: raw.decode() for name, raw in record.headers if name in (READER_HEADER, TOPIC_HEADER)}
     if marks.get(READER_HEADER) != reader:
         return None
-    return record._replace(
+    return replace(
+        record,
         topic=marks[TOPIC_HEADER],
         partition=NO_PARTITION,
         offset=FIRST_OFFSET + record.offset,

@@ -8,6 +8,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from patchline_kit.documents import Message
 from patchline_kit.outcomes import Poison
 from patchline_kit.service import Handler, Service
@@ -22,7 +24,7 @@ LOCAL = "local"
 """Stands for the topic of a local message where one is shown."""
 
 
-class Job(NamedTuple):
+class Job(Struct, frozen=True):
     """One call of one handler, with its place in its lane."""
 
     handler: Handler

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from patchline_kit import tracing
 from patchline_kit.core import Core, body_of, collection_of, to_document
@@ -25,7 +28,7 @@ MESSAGE_HEADER = "message"
 """Header of a local message: its class."""
 
 
-class Trigger(NamedTuple):
+class Trigger(Struct, frozen=True):
     """Why a handler is called."""
 
     kind: Literal["event", "message", "wake", "start", "call"]
@@ -172,7 +175,12 @@ class Unit:
             urgent=kind.HAS_URGENT_LANE and (urgent or self._trigger.urgent),
         )
         tracing.emitted(event)
-        self._outgoing.append(Outgoing(event_id, *encode(event, envelope)))
+        record = encode(event, envelope)
+        self._outgoing.append(
+            Outgoing(
+                id=event_id, topic=record.topic, key=record.key, headers=record.headers, value=record.value
+            )
+        )
         return event_id
 
     def send(self, message: Message) -> None:
@@ -259,7 +267,7 @@ class Unit:
         self._outgoing.clear()
         if trigger.kind == "wake":
             base = wake_id(self._core.service.name, save.collection, save.id, saved.version, save.at)
-            self._trigger = trigger._replace(id=base)
+            self._trigger = replace(trigger, id=base)
 
     async def commit(self) -> None:
         """Store :meth:`changes`, or, where there are none, only the record in the inbox.

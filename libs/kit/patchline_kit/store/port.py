@@ -6,14 +6,15 @@ A store is opened for one service; nothing that it holds is seen by another.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 from patchline_kit.unavailable import Unavailable
 
 
-class Outgoing(NamedTuple):
+class Outgoing(Struct, frozen=True):
     """Something a save emits: an event for a topic, or a local message (``topic`` is None)."""
 
     id: str
@@ -23,7 +24,7 @@ class Outgoing(NamedTuple):
     value: bytes
 
 
-class Stored(NamedTuple):
+class Stored(Struct, frozen=True):
     """A document as it lies in the store."""
 
     collection: str
@@ -41,7 +42,7 @@ class Stored(NamedTuple):
     saved_at: datetime | None = None
 
 
-class Save(NamedTuple):
+class Save(Struct, frozen=True):
     """One write: a document, the record it handled, and all that is emitted, as a whole or not at all."""
 
     collection: str
@@ -67,7 +68,7 @@ class Save(NamedTuple):
     is the store's own time."""
 
 
-class Pending(NamedTuple):
+class Pending(Struct, frozen=True):
     """An outbox entry waiting for the relay."""
 
     collection: str
@@ -79,7 +80,7 @@ class Pending(NamedTuple):
     traceparent: str | None
 
 
-class Saved(NamedTuple):
+class Saved(Struct, frozen=True):
     """What a save made."""
 
     version: int
@@ -95,8 +96,7 @@ EARLIER_SHOWN = 64
 save before, and was taken up then."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A document taken for work."""
 
     stored: Stored
@@ -109,8 +109,7 @@ class Claim:
     """The ``wake_at`` that made it due."""
 
 
-@dataclass(frozen=True, slots=True)
-class Beat:
+class Beat(Struct, frozen=True):
     """A lease as an onlooker sees it."""
 
     collection: str
@@ -120,8 +119,7 @@ class Beat:
     beat: int
 
 
-@dataclass(frozen=True, slots=True)
-class Parked:
+class Parked(Struct, frozen=True):
     """A record set aside, in its lane (topic and key) and place."""
 
     lane: str

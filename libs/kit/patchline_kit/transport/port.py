@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 from patchline_kit.unavailable import Unavailable
 from patchline_schemas import WireRecord
 
 
-class Received(NamedTuple):
+class Received(Struct, frozen=True):
     """A record as read, with its position. ``topic`` is without the installation's prefix."""
 
     topic: str
@@ -30,8 +31,7 @@ may be committed.
 An exception means none may: the same records come again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lag:
+class Lag(Struct, frozen=True):
     """How far a group is behind on its topics."""
 
     records: int
