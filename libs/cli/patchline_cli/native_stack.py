@@ -13,6 +13,8 @@ from patchline_cli.failures import Failure
 FOLDER = ".native"
 """What `make native` makes in the checkout."""
 ANSWER_SECONDS = 2.0
+SAY_WHERE_TRACES_GO = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_", "OTEL_SDK_DISABLED")
+"""How such variables begin; the others, the sampler's say, do not choose a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,8 @@ class NativeStack:
 def given_by_it(given: Mapping[str, object]) -> dict[str, object]:
     """``given`` with the native Kafka and MongoDB where it names none; traces go to the native Zipkin.
 
-    Zipkin is only used if it runs and no ``OTEL_*`` variable chooses something. Raises :class:`Failure` if
-    Kafka or MongoDB does not run.
+    Zipkin is only used if it runs and no ``OTEL_*`` variable says where traces go. Raises :class:`Failure`
+    if Kafka or MongoDB does not run.
     """
     stack = find()
     named = {
@@ -36,7 +38,7 @@ def given_by_it(given: Mapping[str, object]) -> dict[str, object]:
         "mongo": given.get("mongo") or (stack.mongo and f"mongodb://{stack.mongo}"),
     }
     _require(named["kafka"], named["mongo"])
-    if stack.zipkin and not any(name.startswith("OTEL_") for name in os.environ):
+    if stack.zipkin and not any(name.startswith(SAY_WHERE_TRACES_GO) for name in os.environ):
         os.environ["OTEL_TRACES_EXPORTER"] = "zipkin"
         os.environ["OTEL_EXPORTER_ZIPKIN_ENDPOINT"] = f"http://{stack.zipkin}/api/v2/spans"
     return {**given, **named}

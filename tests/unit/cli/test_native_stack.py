@@ -60,6 +60,16 @@ def test_traces_go_to_zipkin_if_it_runs(tmp_path: Path, listener: int):
     assert os.environ["OTEL_EXPORTER_ZIPKIN_ENDPOINT"] == f"http://127.0.0.1:{listener}/api/v2/spans"
 
 
+def test_a_sampler_alone_says_nothing_of_where_traces_go(
+    tmp_path: Path, listener: int, monkeypatch: pytest.MonkeyPatch
+):
+    for server in ("kafka", "mongo", "zipkin"):
+        runs(tmp_path, server, listener)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_on")
+    native_stack.given_by_it({})
+    assert os.environ["OTEL_TRACES_EXPORTER"] == "zipkin"
+
+
 def test_traces_go_where_otel_variables_say(tmp_path: Path, listener: int, monkeypatch: pytest.MonkeyPatch):
     for server in ("kafka", "mongo", "zipkin"):
         runs(tmp_path, server, listener)
