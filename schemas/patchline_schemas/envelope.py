@@ -260,7 +260,7 @@ def _why_none(ce: Mapping[str, str]) -> str:
 def _rfc3339(time: datetime) -> bytes:
     """``time`` in UTC, with a Z."""
     utc = time if time.tzinfo is UTC else time.astimezone(UTC)
-    return utc.isoformat().removesuffix("+00:00").encode() + b"Z"
+    return utc.isoformat().replace("+00:00", "Z").encode()
 
 
 @lru_cache(maxsize=1024)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+from msgspec import Struct
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
@@ -23,7 +24,7 @@ CONFLICTS_AT_MOST = 50
 """So many conflicts in a row mean a handler that cannot win, such as one that creates what exists already."""
 
 
-class Attempt(NamedTuple):
+class Attempt(Struct, frozen=True):
     """How a call ended."""
 
     unit: Unit
@@ -210,7 +211,7 @@ class Handling:
             await self._core.store.let_go(["/".join(waits_for)])
 
 
-class _Begun(NamedTuple):
+class _Begun(Struct, frozen=True):
     """A call that has returned and whose save is on its way."""
 
     call: _Call

@@ -6,7 +6,7 @@ import base64
 import json
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct
 
@@ -37,7 +37,7 @@ class Job(Struct, frozen=True):
     source: Received | Pending
 
 
-class Route(NamedTuple):
+class Route(Struct, frozen=True):
     """One handler of the events of one class on one topic."""
 
     handler: Handler
